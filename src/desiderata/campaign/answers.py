@@ -1,0 +1,77 @@
+"""The gate that every answer passes: what does not fit is refused whole, before anything is written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from desiderata.campaign.images import ImageLike, digest_of, read_image
+from desiderata.campaign.records import Answer, Query
+from desiderata.campaign.store import Store
+from desiderata.errors import DesiderataError
+
+
+class Refused(DesiderataError):
+    """An answer or a skip does not fit; nothing was recorded."""
+
+
+def find_open(store: Store, query: Query | str) -> Query:
+    """Return the open query that is meant.
+
+    Raises:
+        Refused: There is none of that name, or it is open no longer.
+    """
+    name = query if isinstance(query, str) else query.id
+    found = store.query(name)
+    if found is None:
+        open_ones = [one.id for one in store.queries() if one.status == "open"]
+        known = f"the open ones are {listed(open_ones)}" if open_ones else "none is open, so ask first"
+        raise Refused(f"There is no query {name} in this campaign: {known}.")
+    if found.status == "answered":
+        raise Refused(f"Query {name} has been answered already: ask for the open ones.")
+    if found.status == "skipped":
+        raise Refused(f"Query {name} was skipped ({found.reason}): ask for the open ones.")
+    return found
+
+
+def check(
+    store: Store,
+    query: Query,
+    images: Sequence[ImageLike],
+    labels: Sequence[str | None] | str | None,
+    source: str,
+) -> tuple[list[Answer], list[Image.Image]]:
+    """Return what would be recorded for these images, having looked at everything and written nothing.
+
+    Raises:
+        Refused: There are no images, the labels do not fit, or a picture is in the campaign already.
+        UnreadableImage: An image is not one.
+    """
+    if not images:
+        raise Refused(f"No image was given for {query.id}: give at least one, or skip the query.")
+    if labels is None or isinstance(labels, str):
+        labels = [labels] * len(images)
+    if len(labels) != len(images):
+        raise Refused(f"{len(images)} images came with {len(labels)} labels: give one label for each image.")
+    classes = store.fact("classes")
+    for label in labels:
+        if label is not None and label not in classes:
+            raise Refused(f"{label!r} is none of the classes of this campaign: they are {listed(classes)}.")
+    answers: dict[str, Answer] = {}
+    pictures: list[Image.Image] = []
+    for position, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
+        name = str(image) if isinstance(image, str | Path) else f"Image {position} of {len(images)}"
+        picture = read_image(image, name)
+        digest = digest_of(picture)
+        owner = "another of these images" if digest in answers else store.owner(digest)
+        if owner:
+            raise Refused(f"{name} shows the same picture as {owner}: give a new one.")
+        answers[digest] = Answer(query.id, digest, label or query.label, query.proposal.weight, source)
+        pictures.append(picture)
+    return list(answers.values()), pictures
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Return `names` as words, the tail of a long list as a count."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

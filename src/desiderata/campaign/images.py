@@ -1,0 +1,151 @@
+"""Pictures from outside, made safe: three formats, bounded size, and nothing kept but the pixels."""
+
+import hashlib
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from desiderata.errors import DesiderataError
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""File names that are taken for images when a folder is searched."""
+
+MOST_BYTES = 32 * 2**20
+MOST_PIXELS = 64_000_000
+LARGEST_SIDE = 2048
+"""Larger pictures are reduced to this; no encoder looks at more, and a run stays small enough to copy."""
+SMALLEST_SIDE = 8
+GREATEST_RATIO = 16
+"""Longer strips are refused: an encoder that scales the shorter side would need gigabytes for them."""
+
+ImageLike = Path | str | bytes | Image.Image | NDArray[np.uint8]
+"""A file, the bytes of one, or pixels: a Pillow image, or an array of shape (height, width, 3)."""
+
+
+class UnreadableImage(DesiderataError):
+    """What was given is not a picture that can be used."""
+
+
+def read_image(source: ImageLike, name: str | None = None) -> Image.Image:
+    """Return the pixels of `source`: upright, RGB, without metadata, at most `LARGEST_SIDE` on a side.
+
+    Transparent parts become white. Of an animation the first frame is taken. A picture that went through this
+    function once comes out of it unchanged.
+
+    Args:
+        source: A path, the bytes of a file, or pixels.
+        name: What error messages call it; the path, where there is one, by default.
+
+    Returns:
+        A fresh image of mode RGB whose `info` is empty.
+
+    Raises:
+        UnreadableImage: It is missing, empty, too large, broken, or of another format than JPEG, PNG and WebP.
+    """
+    if isinstance(source, str | Path):
+        name = name or str(source)
+        source = _bytes_of(Path(source), name)
+    name = name or "The image"
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+            raise UnreadableImage(
+                f"{name} is an array of {source.dtype} with shape {source.shape}: give uint8 of (height, width, 3)."
+            )
+        source = Image.fromarray(source)
+    if isinstance(source, bytes):
+        source = _decoded(source, name)
+    width, height = source.size
+    if min(width, height) < SMALLEST_SIDE or max(width, height) > GREATEST_RATIO * min(width, height):
+        raise UnreadableImage(
+            f"{name} has {width} × {height} pixels: give a picture of at least {SMALLEST_SIDE} pixels on a side, "
+            f"at most {GREATEST_RATIO} times as long as wide."
+        )
+    return _plain(source)
+
+
+def digest_of(image: Image.Image) -> str:
+    """Return the name of a picture: SHA-256 of its pixels, written as binary PPM.
+
+    Pixels, and not the bytes of a PNG, because these differ from one version of zlib to the next.
+    """
+    header = f"P6\n{image.width} {image.height}\n255\n".encode()
+    return hashlib.sha256(header + image.tobytes()).hexdigest()
+
+
+def to_png(image: Image.Image) -> bytes:
+    """Return `image` as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the files below `folder` that are named like images, hidden ones left out, in order of their names."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def _bytes_of(path: Path, name: str) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise UnreadableImage(f"{name} is not a file: give an image file.")
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise UnreadableImage(f"{name} does not exist: check the path.") from None
+    except OSError as error:
+        raise UnreadableImage(f"{name} cannot be opened ({error.strerror}): check the file.") from None
+
+
+def _decoded(content: bytes, name: str) -> Image.Image:
+    if not content:
+        raise UnreadableImage(f"{name} is empty: give a JPEG, PNG or WebP image.")
+    if len(content) > MOST_BYTES:
+        raise UnreadableImage(f"{name} is larger than {MOST_BYTES >> 20} MiB: reduce the picture first.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            raise UnreadableImage(
+                f"{name} has {width} × {height} pixels, more than {MOST_PIXELS // 10**6} million: "
+                "reduce the picture first."
+            )
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except UnreadableImage:
+        raise
+    except Image.UnidentifiedImageError:
+        raise UnreadableImage(f"{name} is not a JPEG, PNG or WebP image: convert it to one of these.") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(
+            f"{name} has more than {MOST_PIXELS // 10**6} million pixels: reduce the picture first."
+        ) from None
+    except Exception as error:  # a broken file can make the decoders raise nearly anything
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise UnreadableImage(f"{name} is damaged ({reason}): give another copy.") from None
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    image = image.convert("RGB")
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    fresh = Image.new("RGB", image.size)
+    fresh.paste(image)
+    return fresh

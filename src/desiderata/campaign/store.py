@@ -1,0 +1,304 @@
+"""The memory of a campaign: SQLite for what was said, one file per picture, every step all or nothing."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sqlalchemy import Connection, Executable, Row, func, insert, select, update
+from sqlalchemy.exc import DatabaseError
+
+from desiderata.campaign import schema
+from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
+from desiderata.campaign.images import to_png
+from desiderata.campaign.learner import Held
+from desiderata.campaign.records import Answer, Proposal, Query, Round
+from desiderata.campaign.rows import (
+    answer_of,
+    answer_row,
+    from_blob,
+    query_of,
+    query_row,
+    round_of,
+    round_row,
+    to_blob,
+    to_json,
+)
+from desiderata.errors import DesiderataError
+
+
+class StoreError(DesiderataError):
+    """The run's files cannot be read or written."""
+
+
+class QueryDecided(DesiderataError):
+    """The query has been answered or skipped already."""
+
+
+class Store:
+    """What a campaign has recorded.
+
+    Nothing recorded is ever changed, except that an open query becomes answered or skipped. Files are staged
+    first and then one transaction says that they count, so that a kill at any moment leaves either all of a step
+    or nothing of it (at worst a picture that no record names).
+
+    Args:
+        path: The directory of the run, which must exist; None keeps everything in memory, by the same code.
+
+    Raises:
+        StoreError: The database is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self.blobs = FolderBlobs(path) if path else MemoryBlobs()
+        self._engine = schema.open_engine(path / "campaign.db" if path else None)
+        self._writing_engine = self._engine.execution_options(begin="IMMEDIATE")
+        with self._one_sentence(), self._engine.connect() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version not in {0, schema.VERSION}:
+            raise StoreError(
+                f"{path} has a database of version {version}, and this desiderata reads version "
+                f"{schema.VERSION}: use the desiderata that wrote it, or a newer one."
+            )
+        if version == 0:
+            with self._write() as connection:
+                schema.metadata.create_all(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {schema.VERSION}")
+
+    # The start
+
+    def start(self, classes: Sequence[str], embedding: str, held: Sequence[Held]) -> None:
+        """Record what the campaign starts from, once.
+
+        Raises:
+            StoreError: Two of the pictures held are the same, or nothing could be written.
+        """
+        first: dict[str, Held] = {}
+        for one in held:
+            other = first.setdefault(one.image, one)
+            if other is not one:
+                raise StoreError(
+                    f"{other.name} ({other.part}) and {one.name} ({one.part}) are the same picture: keep one of "
+                    "them, or the figures would mislead."
+                )
+        facts = {"classes": list(classes), "embedding": embedding}
+        with self._write() as connection:
+            connection.execute(
+                insert(schema.facts), [{"name": name, "value": to_json(value)} for name, value in facts.items()]
+            )
+            if held:
+                connection.execute(
+                    insert(schema.held),
+                    [
+                        {"position": i, "part": one.part, "name": one.name, "label": one.label, "image": one.image}
+                        for i, one in enumerate(held)
+                    ],
+                )
+                _insert_features(connection, embedding, {one.image: one.feature for one in held})
+
+    def fact(self, name: str) -> Any:
+        """Return what was recorded at the start under `name`: "classes" or "embedding".
+
+        Raises:
+            StoreError: The start was never recorded.
+        """
+        rows = self._read(select(schema.facts.c.value).where(schema.facts.c.name == name))
+        if not rows:
+            raise StoreError(f"{self.path} was never finished being made: make the campaign again.")
+        return json.loads(rows[0].value)
+
+    def held(self) -> list[Held]:
+        """Return the pictures that the learner was given at the start, in the order given."""
+        rows = self._read(
+            select(schema.held, schema.features.c.vector)
+            .join(schema.features, schema.features.c.image == schema.held.c.image)
+            .where(schema.features.c.embedding == self.fact("embedding"))
+            .order_by(schema.held.c.position)
+        )
+        return [Held(row.part, row.name, row.label, row.image, from_blob(row.vector)) for row in rows]
+
+    # What was said
+
+    def add_queries(self, round: int, proposals: Sequence[Proposal]) -> None:
+        """Record the queries of a round; does nothing when the round has been asked already.
+
+        A proposal with a feature is recorded as answered by it.
+        """
+        with self._write() as connection:
+            asked = select(func.count()).where(schema.queries.c.round == round)
+            if connection.execute(asked).scalar_one():
+                return
+            for position, proposal in enumerate(proposals, start=1):
+                status = "open" if proposal.feature is None else "answered"
+                query = Query(f"r{round:03d}-q{position:02d}", round, proposal, status)
+                connection.execute(insert(schema.queries).values(query_row(position, query)))
+                if proposal.feature is not None:
+                    answer = Answer(query.id, "", proposal.label, proposal.weight, "synthesis")
+                    connection.execute(insert(schema.answers), [answer_row(0, answer)])
+
+    def add_answers(self, query: Query, answers: Sequence[Answer], images: Sequence[Image.Image]) -> None:
+        """Record what came back for an open query, pictures first.
+
+        Raises:
+            QueryDecided: The query is open no longer.
+            StoreError: Nothing could be written.
+        """
+        with self._one_sentence():
+            for answer, image in zip(answers, images, strict=True):
+                self.blobs.put(_image_name(answer.image), to_png(image))
+        with self._write() as connection:
+            _decide(connection, query.id, "answered", "")
+            connection.execute(insert(schema.answers), [answer_row(i, one) for i, one in enumerate(answers)])
+
+    def skip(self, query: Query, reason: str) -> None:
+        """Record that an open query will not be answered.
+
+        Raises:
+            QueryDecided: The query is open no longer.
+        """
+        with self._write() as connection:
+            _decide(connection, query.id, "skipped", reason)
+
+    def add_round(self, round: Round, weights: bytes) -> None:
+        """Record what the learner is worth after a round, its weights first; nothing if that is recorded."""
+        with self._one_sentence():
+            self.blobs.put(_weights_name(round.number), weights)
+        with self._write() as connection:
+            known = select(func.count()).where(schema.rounds.c.number == round.number)
+            if not connection.execute(known).scalar_one():
+                connection.execute(insert(schema.rounds).values(round_row(round)))
+
+    def add_features(self, embedding: str, features: Mapping[str, NDArray[np.float64]]) -> None:
+        """Keep embeddings by the name of the picture."""
+        with self._write() as connection:
+            _insert_features(connection, embedding, features)
+
+    # What is known
+
+    def queries(self, round: int | None = None) -> list[Query]:
+        """Return the queries of one round, or all, in the order asked."""
+        wanted = select(schema.queries).order_by(schema.queries.c.round, schema.queries.c.position)
+        return [query_of(row) for row in self._read(wanted if round is None else wanted.filter_by(round=round))]
+
+    def query(self, query_id: str) -> Query | None:
+        """Return one query, or None when there is none of that name."""
+        rows = self._read(select(schema.queries).filter_by(id=query_id))
+        return query_of(rows[0]) if rows else None
+
+    def answers(self) -> list[Answer]:
+        """Return all answers in the order in which they were asked for, whenever they came."""
+        rows = self._read(
+            select(schema.answers)
+            .join(schema.queries)
+            .order_by(schema.queries.c.round, schema.queries.c.position, schema.answers.c.position)
+        )
+        return [answer_of(row) for row in rows]
+
+    def rounds(self) -> list[Round]:
+        """Return the closed rounds, the one before the first query (number 0) included."""
+        rows = self._read(select(schema.rounds).order_by(schema.rounds.c.number))
+        return [round_of(row) for row in rows]
+
+    def last_round(self) -> int:
+        """Return the number of the last closed round, -1 before there is one."""
+        return self._read(select(func.coalesce(func.max(schema.rounds.c.number), -1)))[0][0]
+
+    def features(self, embedding: str) -> dict[str, NDArray[np.float64]]:
+        """Return the embeddings of answers that are kept, by the name of the picture."""
+        rows = self._read(
+            select(schema.features.c.image, schema.features.c.vector)
+            .join(schema.answers, schema.answers.c.image == schema.features.c.image)
+            .where(schema.features.c.embedding == embedding)
+        )
+        return {row.image: from_blob(row.vector) for row in rows}
+
+    def owner(self, image: str) -> str | None:
+        """Return where a picture is known from: the id of a query, or "part, name"; None for a new one."""
+        for row in self._read(select(schema.answers.c.query).filter_by(image=image)):
+            return f"the answer to {row.query}"
+        for row in self._read(select(schema.held.c.part, schema.held.c.name).filter_by(image=image)):
+            return f"the {row.part} image {row.name}"
+        return None
+
+    def known_images(self) -> set[str]:
+        """Return the names of all pictures of the campaign, those held from the start included."""
+        told = self._read(select(schema.answers.c.image).where(schema.answers.c.image != ""))
+        return {row.image for row in (*told, *self._read(select(schema.held.c.image)))}
+
+    def image(self, name: str) -> Path | bytes:
+        """Return the stored picture of an answer, as a path or, in memory, as bytes."""
+        return self.blobs.where(_image_name(name))
+
+    def weights(self, number: int) -> bytes:
+        """Return the learner's weights as they were when a round was closed.
+
+        Raises:
+            StoreError: The file is gone.
+        """
+        with self._one_sentence():
+            return self.blobs.get(_weights_name(number))
+
+    def history(self) -> str:
+        """Return everything that was said and measured as canonical JSON: equal runs give equal bytes."""
+        said = {
+            "version": schema.VERSION,
+            "classes": self.fact("classes"),
+            "queries": [asdict(query) for query in self.queries()],
+            "answers": [asdict(answer) for answer in self.answers()],
+            "rounds": [asdict(round) for round in self.rounds()],
+        }
+        return to_json(said)
+
+    # How
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._one_sentence(), self._writing_engine.begin() as connection:
+            yield connection
+
+    def _read(self, wanted: Executable) -> Sequence[Row[Any]]:
+        with self._one_sentence(), self._engine.connect() as connection:
+            return connection.execute(wanted).all()
+
+    @contextmanager
+    def _one_sentence(self) -> Iterator[None]:
+        try:
+            yield
+        except (DatabaseError, OSError) as error:
+            reason = str(error.orig) if isinstance(error, DatabaseError) else error.strerror or str(error)
+            raise StoreError(
+                f"The run at {self.path} cannot be read or written ({reason}): nothing of this step was recorded, "
+                "what was recorded before is kept."
+            ) from error
+
+
+def _decide(connection: Connection, query_id: str, status: str, reason: str) -> None:
+    changed = connection.execute(
+        update(schema.queries)
+        .where(schema.queries.c.id == query_id, schema.queries.c.status == "open")
+        .values(status=status, reason=reason)
+    )
+    if changed.rowcount != 1:
+        raise QueryDecided(f"Query {query_id} is open no longer: ask again for the open ones.")
+
+
+def _insert_features(connection: Connection, embedding: str, features: Mapping[str, NDArray[np.float64]]) -> None:
+    if features:
+        connection.execute(
+            insert(schema.features).prefix_with("OR IGNORE"),
+            [{"image": image, "embedding": embedding, "vector": to_blob(row)} for image, row in features.items()],
+        )
+
+
+def _image_name(image: str) -> str:
+    return f"images/{image[:2]}/{image}.png"
+
+
+def _weights_name(number: int) -> str:
+    return f"rounds/{number:03d}.safetensors"

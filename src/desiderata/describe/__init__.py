@@ -1,0 +1,1 @@
+"""From points of the joint space to sentences, and back."""

@@ -1,0 +1,155 @@
+"""DeCap (Li et al., 2023): a small language model that writes the sentence whose embedding it is given.
+
+The model is trained on text embeddings alone. A point on the image side is first brought over to the text side: it is
+replaced by a mean of remembered text embeddings, weighted by softmax(similarity / temperature).
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoTokenizer, GPT2LMHeadModel
+
+from desiderata.errors import DesiderataError
+from desiderata.files import staged
+from desiderata.foundation.registry import load_pretrained, locate
+
+Vectors = NDArray[np.float64]
+
+EXTRAS = "decap.safetensors"
+"""The file beside the language model that holds the prefix layer and the memory."""
+
+
+class DecapDecoder:
+    """Sentences for points of a joint space.
+
+    Args:
+        model: The language model.
+        prefix: Linear layer from an embedding to the model's first input.
+        tokenizer: The model's tokenizer.
+        memory: Shape (m, d), text embeddings of unit length to project on.
+        temperature: Of the projection; smaller is closer to the nearest remembered sentence.
+        length: The most tokens in a sentence.
+    """
+
+    def __init__(
+        self,
+        model: GPT2LMHeadModel,
+        prefix: nn.Linear,
+        tokenizer: Any,
+        memory: torch.Tensor,
+        temperature: float = 0.01,
+        length: int = 40,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.prefix = prefix.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.memory = memory.float()
+        self.temperature = temperature
+        self.length = length
+
+    @property
+    def dim(self) -> int:
+        """Length d of the embeddings that it reads."""
+        return self.prefix.in_features
+
+    def project(self, vectors: Vectors) -> Vectors:
+        """Bring points over to the text side (DeCap, Eq. 4).
+
+        Args:
+            vectors: Shape (k, d), rows of unit length.
+
+        Returns:
+            Shape (k, d), rows of unit length.
+        """
+        similarity = torch.as_tensor(vectors).float() @ self.memory.T
+        mixed = torch.softmax(similarity / self.temperature, dim=-1) @ self.memory
+        rows = mixed.double().numpy()
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    def decode(self, vectors: Vectors) -> list[str]:
+        """Write the likeliest sentence for each text-side point, word by word (greedy).
+
+        Args:
+            vectors: Shape (k, d), rows of unit length; `project` points of the image side first.
+
+        Returns:
+            k sentences.
+        """
+        return self._generate(vectors, do_sample=False)
+
+    def sample(self, vectors: Vectors, n: int, seed: int, *, temperature: float = 1.0) -> list[list[str]]:
+        """Write n sentences for each text-side point at random, likelier ones more often.
+
+        Args:
+            vectors: Shape (k, d), rows of unit length.
+            n: Sentences for each point, repeats possible.
+            seed: The same seed gives the same sentences; torch's own generator is left as it was.
+            temperature: Above 1 strays further from the likeliest sentence.
+
+        Returns:
+            k lists of n sentences.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            flat = self._generate(np.repeat(vectors, n, axis=0), do_sample=True, temperature=temperature, top_k=0)
+        return [flat[start : start + n] for start in range(0, len(flat), n)]
+
+    @torch.inference_mode()
+    def _generate(self, vectors: Vectors, **options: Any) -> list[str]:
+        if not len(vectors):
+            return []
+        first = self.prefix(torch.as_tensor(vectors).float()).unsqueeze(1)
+        output = self.model.generate(
+            inputs_embeds=first,
+            attention_mask=torch.ones(first.shape[:2], dtype=torch.long),
+            max_new_tokens=self.length,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
+            **options,
+        )
+        sentences = self.tokenizer.batch_decode(output, skip_special_tokens=True)
+        return [" ".join(sentence.replace(" ,", ",").split()) for sentence in sentences]
+
+    def save(self, folder: Path) -> None:
+        """Write a directory that `load_decoder` reads: the language model's own files and `EXTRAS`."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        tensors = {"prefix.weight": self.prefix.weight, "prefix.bias": self.prefix.bias, "memory": self.memory}
+        with staged(folder / EXTRAS) as temporary:
+            save_file({key: value.detach().half().contiguous() for key, value in tensors.items()}, temporary)
+
+
+def load_decoder(name: str = "moji-decap") -> DecapDecoder:
+    """Load a decoder directory.
+
+    Args:
+        name: A registered name or the path of a directory that `DecapDecoder.save` wrote.
+
+    Returns:
+        The decoder, in float32.
+
+    Raises:
+        DesiderataError: Nothing is there, or it is not a decoder.
+    """
+    folder = Path(locate(name))
+    model = load_pretrained(partial(GPT2LMHeadModel.from_pretrained, use_safetensors=True, dtype=torch.float32), name)
+    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name)
+    try:
+        tensors = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
+        weight, memory = tensors["prefix.weight"], tensors["memory"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise DesiderataError(
+            f"{folder} is a language model but not a DeCap decoder: its {EXTRAS} is missing or unreadable; "
+            "give a directory that `desiderata models train moji-decap` wrote."
+        ) from error
+    prefix = nn.Linear(weight.shape[1], weight.shape[0])
+    prefix.load_state_dict({"weight": weight, "bias": tensors["prefix.bias"]})
+    return DecapDecoder(model, prefix, tokenizer, memory)
+

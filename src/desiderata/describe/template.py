@@ -1,0 +1,18 @@
+"""The sentences around a description, as GenMQD words them (Table 2)."""
+
+TEMPLATE = "An image associated with {label}, which illustrates that {description}"
+"""A query of GenMQD."""
+
+PLAIN = "a photo of a {label}"
+"""A query of RandomText (section 4.1)."""
+
+
+def ask_for(label: str, description: str) -> str:
+    """Word a query for a class."""
+    return TEMPLATE.format(label=label, description=description)
+
+
+def plain(label: str) -> str:
+    """Word the fixed query for a class; "an" before a vowel."""
+    sentence = PLAIN.format(label=label)
+    return sentence.replace(" of a ", " of an ") if label[:1].lower() in "aeio" else sentence

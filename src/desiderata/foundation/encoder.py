@@ -1,0 +1,149 @@
+"""Frozen CLIP encoders: images and sentences to unit vectors of one joint space (Radford et al., 2021)."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+
+from desiderata.errors import DesiderataError
+from desiderata.foundation.registry import load_pretrained
+
+ImageLike = Image.Image | NDArray[np.uint8]
+"""An RGB picture: a Pillow image, or an array of shape (height, width, 3)."""
+
+
+class Encoder(Protocol):
+    """Anything that puts images and sentences into one space."""
+
+    @property
+    def name(self) -> str:
+        """What it was loaded from; part of the key under which embeddings are cached."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length d of an embedding."""
+        ...
+
+    def images(self, images: Sequence[ImageLike]) -> NDArray[np.float64]:
+        """Embed images; shape (n, d), rows of unit length."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Embed sentences; shape (n, d), rows of unit length."""
+        ...
+
+
+class ClipEncoder:
+    """A `transformers` CLIP model with its tokenizer and image processor, frozen.
+
+    Args:
+        model: The model.
+        tokenizer: Turns sentences into token ids; longer sentences are cut at the model's length.
+        processor: Resizes, crops and normalises pictures to what the model takes.
+        name: See `Encoder.name`.
+        device: Where it runs, such as "cpu" or "cuda".
+        batch_size: Pictures or sentences at a time.
+    """
+
+    def __init__(
+        self,
+        model: CLIPModel,
+        tokenizer: Any,
+        processor: CLIPImageProcessorPil,
+        name: str,
+        device: str = "cpu",
+        batch_size: int = 128,
+    ) -> None:
+        self._model = cast(CLIPModel, model.to(device).eval().requires_grad_(False))  # pyright: ignore[reportArgumentType]
+        self._tokenizer = tokenizer
+        self._processor = processor
+        self._device = device
+        self._batch_size = batch_size
+        self._text_cache: dict[str, NDArray[np.float64]] = {}
+        self.name = name
+
+    @property
+    def dim(self) -> int:
+        """Length d of an embedding."""
+        return self._model.config.projection_dim
+
+    @property
+    def model(self) -> CLIPModel:
+        """The frozen model itself."""
+        return self._model
+
+    @torch.inference_mode()
+    def images(self, images: Sequence[ImageLike]) -> NDArray[np.float64]:
+        """Embed pictures.
+
+        Args:
+            images: RGB pictures of any size.
+
+        Returns:
+            Shape (n, d), rows of unit length.
+        """
+        rows = [np.empty((0, self.dim))]
+        for start in range(0, len(images), self._batch_size):
+            batch = list(images[start : start + self._batch_size])
+            pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"].to(self._device)
+            rows.append(_unit(_pooled(self._model.get_image_features(pixel_values=pixels))))
+        return np.concatenate(rows)
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Embed sentences; each distinct sentence is embedded once in the life of this object.
+
+        Args:
+            texts: Sentences.
+
+        Returns:
+            Shape (n, d), rows of unit length.
+        """
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._text_cache]
+        for start in range(0, len(fresh), self._batch_size):
+            batch = fresh[start : start + self._batch_size]
+            self._text_cache.update(zip(batch, self._embed_texts(batch), strict=True))
+        return np.stack([self._text_cache[text] for text in texts]) if texts else np.empty((0, self.dim))
+
+    @torch.inference_mode()
+    def _embed_texts(self, texts: list[str]) -> NDArray[np.float64]:
+        limit = self._model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        tokens = {key: value.to(self._device) for key, value in tokens.items() if key != "token_type_ids"}
+        return _unit(_pooled(self._model.get_text_features(**tokens)))
+
+
+def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: int = 128) -> ClipEncoder:
+    """Load a CLIP model.
+
+    Args:
+        name: A registered name, the path of a model directory, or a hub id; see `registry.locate`.
+        device: Where it runs.
+        batch_size: Pictures or sentences at a time.
+
+    Returns:
+        The frozen encoder, in float32.
+
+    Raises:
+        DesiderataError: The model cannot be found, reached or read.
+    """
+    model = load_pretrained(partial(CLIPModel.from_pretrained, use_safetensors=True, dtype=torch.float32), name)
+    if not isinstance(model, CLIPModel):
+        raise DesiderataError(f"{name} is not a CLIP model: give one that transformers loads as CLIPModel.")
+    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name)
+    processor = load_pretrained(CLIPImageProcessorPil.from_pretrained, name)
+    return ClipEncoder(model, tokenizer, processor, name, device, batch_size)
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output.pooler_output
+
+
+def _unit(features: torch.Tensor) -> NDArray[np.float64]:
+    rows = features.to(torch.float64).cpu().numpy()
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)

@@ -1,0 +1,103 @@
+"""Names of pretrained models, and where each is found: bundled with the package, in a directory, or on the hub."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from desiderata.errors import DesiderataError
+
+BUNDLED_ROOT = Path(__file__).parent.parent / "bundled"
+"""The folder of the package that holds the bundled models."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One name in the registry.
+
+    Attributes:
+        name: The short name, as typed on the command line.
+        kind: "encoder", "decoder" or "generator".
+        source: A folder below `BUNDLED_ROOT`, or a hub id ("owner/model").
+        bundled: Whether `source` ships with the package.
+        about: One line for a listing.
+    """
+
+    name: str
+    kind: str
+    source: str
+    bundled: bool
+    about: str
+
+
+MODELS: dict[str, ModelEntry] = {
+    entry.name: entry
+    for entry in (
+        ModelEntry("moji-clip", "encoder", "moji-clip", True, "CLIP trained on the Moji world, 64 px"),
+        ModelEntry("moji-decap", "decoder", "moji-decap", True, "DeCap decoder over moji-clip"),
+        ModelEntry("clip-vit-b32", "encoder", "openai/clip-vit-base-patch32", False, "OpenAI CLIP ViT-B/32, 224 px"),
+        ModelEntry("clip-vit-l14", "encoder", "openai/clip-vit-large-patch14", False, "OpenAI CLIP ViT-L/14, 224 px"),
+    )
+}
+"""All short names."""
+
+Loaded = TypeVar("Loaded")
+
+
+def locate(name: str) -> str:
+    """Turn a name, a directory or a hub id into what `from_pretrained` takes.
+
+    Args:
+        name: A name in `MODELS`, the path of a model directory, or a hub id such as "owner/model".
+
+    Returns:
+        A directory path or a hub id.
+
+    Raises:
+        DesiderataError: The name is none of these.
+    """
+    if Path(name).is_dir():
+        return name
+    entry = MODELS.get(name)
+    if entry is not None and entry.bundled:
+        return str(BUNDLED_ROOT / entry.source)
+    if entry is not None:
+        return entry.source
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return name
+    raise DesiderataError(
+        f"No model is called {name!r}: give one of {', '.join(MODELS)}, a model directory, or a hub id (owner/model)."
+    )
+
+
+def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
+    """Load from what `name` stands for, and say plainly what to do when that fails.
+
+    Args:
+        load: Takes a directory or a hub id, such as a `from_pretrained` with its options bound.
+        name: As for `locate`.
+
+    Returns:
+        What `load` returns.
+
+    Raises:
+        DesiderataError: Nothing is there, it cannot be reached, or it is not in the expected format.
+    """
+    source = locate(name)
+    try:
+        return load(source)
+    except (OSError, ValueError) as error:
+        if Path(source).is_dir():
+            raise DesiderataError(
+                f"The model directory {source} cannot be loaded ({_first_line(error)}); "
+                "it needs the files that save_pretrained writes, with weights as safetensors."
+            ) from error
+        raise DesiderataError(
+            f"{source} could not be fetched from the model hub ({_first_line(error)}); connect to the internet, "
+            "or download it elsewhere and give the path of its directory."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:160]

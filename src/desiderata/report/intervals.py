@@ -1,0 +1,111 @@
+"""How sure the figures of a report are: 95 % intervals for means, differences, shares and rank agreement."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """An estimate between two bounds; the bounds are NaN where nothing can be said about them.
+
+    Attributes:
+        value: The estimate.
+        low: Lower 95 % bound.
+        high: Upper 95 % bound.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval at all."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def of_mean(values: NDArray[np.float64]) -> Interval:
+    """Student's t interval of a mean.
+
+    Args:
+        values: Shape (n,), independent runs.
+
+    Returns:
+        The mean with its bounds, which are NaN for a single value.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = _quantile(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def of_difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Interval:
+    """Interval of the difference of two means.
+
+    Paired by seed when both have equally many runs, for then both saw the same data; Welch's otherwise.
+
+    Args:
+        ours: Shape (n,).
+        theirs: Shape (m,).
+
+    Returns:
+        mean(ours) − mean(theirs) with its bounds, NaN where one side has a single run.
+    """
+    if len(ours) == len(theirs):
+        return of_mean(ours - theirs)
+    value = float(np.mean(ours) - np.mean(theirs))
+    if min(len(ours), len(theirs)) < 2:
+        return Interval(value, math.nan, math.nan)
+    a, b = np.var(ours, ddof=1) / len(ours), np.var(theirs, ddof=1) / len(theirs)
+    if a + b == 0:
+        return Interval(value, value, value)
+    freedom = float((a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1)))
+    half = _quantile(freedom) * math.sqrt(float(a + b))
+    return Interval(value, value - half, value + half)
+
+
+def of_share(share: float, n: int) -> Interval:
+    """Wilson's interval of a share.
+
+    Args:
+        share: Between 0 and 1.
+        n: How many were counted, at least 1.
+
+    Returns:
+        The share with its bounds.
+    """
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Interval(share, centre - half, centre + half)
+
+
+def of_rank_agreement(x: NDArray[np.float64], y: NDArray[np.float64]) -> Interval:
+    """Spearman's rank correlation, with Bonett and Wright's interval.
+
+    Args:
+        x: Shape (n,).
+        y: Shape (n,).
+
+    Returns:
+        The correlation with its bounds; all NaN for fewer than three pairs or when one side is constant, the bounds
+        alone for fewer than ten pairs, where the approximation is poor.
+    """
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    rho = float(stats.spearmanr(x, y).statistic)
+    if len(x) < 10 or abs(rho) >= 1:
+        return Interval(rho, math.nan, math.nan)
+    z, error = math.atanh(rho), math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
+    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    return Interval(rho, math.tanh(z - half), math.tanh(z + half))
+
+
+def _quantile(freedom: float) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
