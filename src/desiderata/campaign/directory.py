@@ -38,7 +38,9 @@ def make_run(path: Path, config: Config, classes: Sequence[str], embedding: str,
         raise DesiderataError(f"{path} cannot be made ({error.strerror}): choose another place.") from None
     try:
         stage.chmod(0o755)
-        Store(stage).start(classes, embedding, held)
+        store = Store(stage)
+        store.start(classes, embedding, held)
+        store.close()
         write_text(stage / FILE, config.to_toml())
         stage.replace(path)
     finally:

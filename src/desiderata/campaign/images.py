@@ -12,9 +12,6 @@ from PIL import Image, ImageOps
 from desiderata.errors import DesiderataError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""File names that are taken for images when a folder is searched."""
-
 MOST_BYTES = 32 * 2**20
 MOST_PIXELS = 64_000_000
 LARGEST_SIDE = 2048
@@ -84,17 +81,6 @@ def to_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Return the files below `folder` that are named like images, hidden ones left out, in order of their names."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
-
-
 def _bytes_of(path: Path, name: str) -> bytes:
     try:
         if path.exists() and not path.is_file():
@@ -133,7 +119,7 @@ def _decoded(content: bytes, name: str) -> Image.Image:
             f"{name} has more than {MOST_PIXELS // 10**6} million pixels: reduce the picture first."
         ) from None
     except Exception as error:  # a broken file can make the decoders raise nearly anything
-        reason = str(error).strip().rstrip(".") or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise UnreadableImage(f"{name} is damaged ({reason}): give another copy.") from None
 
 

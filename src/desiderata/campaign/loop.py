@@ -120,6 +120,10 @@ class Campaign:
         """Return every query that is open no longer with what it brought, in the order asked."""
         return recall.exchanges(self.store, self._vectors(), self.classes)
 
+    def taken(self) -> set[str]:
+        """Return the names (SHA-256 of pixels) of all pictures of the campaign; none is accepted once more."""
+        return self.store.known_images()
+
     def history(self) -> str:
         """Return everything said and measured, as canonical JSON."""
         return self.store.history()

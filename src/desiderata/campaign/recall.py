@@ -41,12 +41,13 @@ def exchanges(store: Store, vectors: Vectors, classes: Sequence[str]) -> list[Ex
     brought: dict[str, list[Example]] = {}
     for example in examples(store, vectors):
         brought.setdefault(example.query.id, []).append(example)
+    dimension = next((vector.size for vector in vectors.values()), 0)
     number = {name: index for index, name in enumerate(classes)}
     found = []
     for query in store.queries():
         if query.status != "open":
             came = brought.get(query.id, [])
             labels = np.array([number[one.answer.label] for one in came], dtype=np.int64)
-            features = np.array([one.feature for one in came]) if came else np.empty((0, 0))
+            features = np.array([one.feature for one in came]) if came else np.empty((0, dimension))
             found.append(Exchange(query, features, labels))
     return found

@@ -1,6 +1,7 @@
 """The memory of a campaign: SQLite for what was said, one file per picture, every step all or nothing."""
 
 import json
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -57,7 +58,9 @@ class Store:
     def __init__(self, path: Path | None):
         self.path = path
         self.blobs = FolderBlobs(path) if path else MemoryBlobs()
+        self._facts: dict[str, Any] = {}  # never change once recorded
         self._engine = schema.open_engine(path / "campaign.db" if path else None)
+        self._closer = weakref.finalize(self, self._engine.dispose)
         self._writing_engine = self._engine.execution_options(begin="IMMEDIATE")
         with self._one_sentence(), self._engine.connect() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -71,6 +74,10 @@ class Store:
                 schema.metadata.create_all(connection)
                 connection.exec_driver_sql(f"PRAGMA user_version = {schema.VERSION}")
 
+    def close(self) -> None:
+        """Let go of the database file; the store cannot be used afterwards. Garbage collection does the same."""
+        self._closer()
+
     # The start
 
     def start(self, classes: Sequence[str], embedding: str, held: Sequence[Held]) -> None:
@@ -81,12 +88,12 @@ class Store:
         """
         first: dict[str, Held] = {}
         for one in held:
-            other = first.setdefault(one.image, one)
-            if other is not one:
+            if other := first.get(one.image):
                 raise StoreError(
                     f"{other.name} ({other.part}) and {one.name} ({one.part}) are the same picture: keep one of "
                     "them, or the figures would mislead."
                 )
+            first[one.image] = one
         facts = {"classes": list(classes), "embedding": embedding}
         with self._write() as connection:
             connection.execute(
@@ -108,10 +115,11 @@ class Store:
         Raises:
             StoreError: The start was never recorded.
         """
-        rows = self._read(select(schema.facts.c.value).where(schema.facts.c.name == name))
-        if not rows:
+        if not self._facts:
+            self._facts = {row.name: json.loads(row.value) for row in self._read(select(schema.facts))}
+        if name not in self._facts:
             raise StoreError(f"{self.path} was never finished being made: make the campaign again.")
-        return json.loads(rows[0].value)
+        return self._facts[name]
 
     def held(self) -> list[Held]:
         """Return the pictures that the learner was given at the start, in the order given."""

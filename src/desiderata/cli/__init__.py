@@ -1,1 +1,91 @@
-"""TODO."""
+"""The command `desiderata`.
+
+Each module of this package adds a group of commands with its `register(app)`. Modules import only what parsing
+needs; models, databases and tables are imported inside the commands, so that `--help` answers at once.
+"""
+
+import importlib
+import importlib.util
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from desiderata import __version__
+from desiderata.errors import DesiderataError
+
+GROUPS = ("start", "converse", "look", "demo", "bench", "models")
+"""Modules of this package, in the order in which help lists their commands."""
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="desiderata",
+    help="Tells you, in plain words, which images your classifier needs next.",
+    epilog="With --json a command prints one JSON object; an error is {“error”: …} and exit status 2.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: The words after the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0, 2 for an error that the caller can put right, 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=words, prog_name="desiderata", standalone_mode=False)
+    except DesiderataError as error:
+        return _fail(str(error), words)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # the parser's errors have it, in every version of Typer
+            raise
+        if "--json" in words:
+            return _fail(error.format_message(), words)  # pyright: ignore[reportAttributeAccessIssue]
+        error.show()  # pyright: ignore[reportAttributeAccessIssue]
+        return 2
+    if status == INTERRUPTED:
+        again = shlex.join(["desiderata", *words])
+        print(
+            f"\nStopped; what was recorded is kept. To go on, give the same command again: {again}", file=sys.stderr
+        )
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, words: Sequence[str]) -> int:
+    if "--json" in words:
+        print(json.dumps({"error": message}, ensure_ascii=False))
+    else:
+        print(message, file=sys.stderr)
+    return 2
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _group in GROUPS:
+    if importlib.util.find_spec(f"{__name__}.{_group}"):
+        importlib.import_module(f"{__name__}.{_group}").register(app)

@@ -16,3 +16,11 @@ def plain(label: str) -> str:
     """Word the fixed query for a class; "an" before a vowel."""
     sentence = PLAIN.format(label=label)
     return sentence.replace(" of a ", " of an ") if label[:1].lower() in "aeio" else sentence
+
+
+def described(query: str) -> str:
+    """Take the description out of a query; a query that is not in GenMQD's words is its own description."""
+    opening, middle = TEMPLATE.split("{label}")[0], TEMPLATE.split("{label}")[1].removesuffix("{description}")
+    if query.startswith(opening) and middle in query:
+        return query.split(middle, 1)[1]
+    return query

@@ -1,6 +1,6 @@
 """The three drawings of a report. Each takes the width it will be seen at, so that text keeps its size on a phone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +34,9 @@ def curves(report: Report, width: int) -> Figure:
     narrow = width < NARROW
     ends = [f"{_short(c.method)}  {100 * c.accuracy[:, -1].mean():.1f}" for c in report.curves]
     margin = 44 if narrow else 30 + _LETTER * max([len(end) for end in ends] + [16])
-    figure, axes = _axes(width, 280 if narrow else 380, left=44, right=margin, bottom=42, top=14)
+    figure, axes = _axes(
+        width, 280 if narrow else 380 + 12 * max(0, len(ends) - 4), left=44, right=margin, bottom=42, top=14
+    )
     lines = [("zero-shot", report.zero_shot), ("ceiling", report.ceiling)]
     levels = [(name, 100 * value) for name, value in lines if value is not None]
     for _, level in levels:
@@ -42,20 +44,28 @@ def curves(report: Report, width: int) -> Figure:
     for index, curve in reversed(list(enumerate(report.curves))):
         _curve(axes, curve, index, leading=curve is report.main)
     axes.set_ylim(*_accuracy_range(report))
-    axes.set_xlim(0, None)
+    axes.set_xlim(0, max(1, *(int(curve.examples[-1]) for curve in report.curves)))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 6, integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("pictures collected", color=MUTED, fontsize=_TEXT)
     finals = [100 * float(curve.accuracy[:, -1].mean()) for curve in report.curves]
     if narrow:
-        _end_labels(axes, [(f"{v:.1f}", v, i) for i, v in enumerate(finals)], report.curves)
+        _end_labels(axes, [(f"{v:.1f}", v, i) for i, v in enumerate(finals)], report)
         for name, level in levels:
-            _halo(axes, 0.01, level, f"{name} {level:.1f}", transform=axes.get_yaxis_transform(), va="bottom")
+            _halo(
+                axes,
+                0.01,
+                level,
+                f"{name} {level:.1f}",
+                transform=axes.get_yaxis_transform(),
+                va="bottom",
+                color=MUTED,
+            )
     else:
         marks = [(end, v, i) for i, (end, v) in enumerate(zip(ends, finals, strict=True))]
         marks += [(f"{name}  {level:.1f}", level, None) for name, level in levels]
-        _end_labels(axes, marks, report.curves)
+        _end_labels(axes, marks, report)
     return figure
 
 
@@ -105,7 +115,7 @@ def feature_map(points: FeatureMap, width: int) -> Figure:
         (points.validation, "o", 5, MUTED, 0.28),
         (points.collected, "o", 6.5, SERIES[0], 0.7),
         (points.initial, "s", 6, INK, 0.8),
-        (points.queries, "*", 14, SERIES[1], 1.0),
+        (points.queries, "*", 11, SERIES[1], 0.9),
     ):
         axes.plot(
             xy[:, 0],
@@ -120,16 +130,16 @@ def feature_map(points: FeatureMap, width: int) -> Figure:
         )
     axes.margins(0.06)
     for name, (x, y) in class_centres(points).items():
-        _halo(axes, x, y, _short(name), ha="center", va="center", fontsize=_TEXT, fontweight="bold")
+        _halo(axes, x, y, _short(name), ha="center", va="bottom", fontsize=_TEXT, fontweight="bold")
     return figure
 
 
 def class_centres(points: FeatureMap) -> dict[str, tuple[float, float]]:
-    """Where to write each class: the median of the pictures that show it."""
+    """Return where to write each class: in the middle of its pictures and above most of them."""
     xy = np.concatenate([points.initial, points.collected, points.validation])
     labels = np.array([*points.initial_labels, *points.collected_labels, *points.validation_labels])
-    medians = {str(name): np.median(xy[labels == name], axis=0) for name in np.unique(labels)}
-    return {name: (float(x), float(y)) for name, (x, y) in medians.items()}
+    groups = {str(name): xy[labels == name] for name in np.unique(labels)}
+    return {name: (float(np.median(of[:, 0])), float(np.quantile(of[:, 1], 0.9))) for name, of in groups.items()}
 
 
 def _axes(width: int, height: int, *, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
@@ -163,7 +173,7 @@ def _curve(axes: Axes, curve: Curve, index: int, *, leading: bool) -> None:
         markersize=7 if leading else 6,
         markeredgecolor=PAPER,
         markeredgewidth=0.8,
-        markevery=(len(mean) - 1) % every if len(mean) < 2 else slice((len(mean) - 1) % every, None, every),
+        markevery=((len(mean) - 1) % every, every),
         zorder=order + 2,
         clip_on=False,
     )
@@ -179,7 +189,7 @@ def _accuracy_range(report: Report) -> tuple[float, float]:
     return 100 * max(0.0, low - pad), 100 * min(1.0, high + pad)
 
 
-def _end_labels(axes: Axes, marks: Sequence[tuple[str, float, int | None]], lines: Sequence[Curve]) -> None:
+def _end_labels(axes: Axes, marks: Sequence[tuple[str, float, int | None]], report: Report) -> None:
     """Write labels right of the axes, as near to the ends of their lines as they get without touching."""
     box = axes.get_window_extent()
     low, high = axes.get_ylim()
@@ -187,7 +197,7 @@ def _end_labels(axes: Axes, marks: Sequence[tuple[str, float, int | None]], line
     ends = [(value - low) * scale for _, value, _ in marks]
     for (text, _, index), end, place in zip(marks, ends, apart(ends, 17, box.height), strict=True):
         if index is not None:
-            last = lines[index].examples[-1] / axes.get_xlim()[1]
+            last = report.curves[index].examples[-1] / axes.get_xlim()[1]
             axes.plot(
                 [last, 1.0, 1 + 8 / box.width],
                 [end / box.height, end / box.height, place / box.height],
@@ -197,7 +207,7 @@ def _end_labels(axes: Axes, marks: Sequence[tuple[str, float, int | None]], line
                 transform=axes.transAxes,
                 clip_on=False,
             )
-        leading = index == 0 or len(marks) == 1
+        leading = index is not None and report.curves[index] is report.main
         axes.annotate(
             text,
             (1, place / box.height),
@@ -245,10 +255,10 @@ def _halo(axes: Axes, x: float, y: float, text: str, **style: object) -> None:
     axes.text(x, y, text, gid="halo", zorder=9, clip_on=False, **style)  # pyright: ignore[reportArgumentType]
 
 
-def _span(set_limits: object, values: NDArray[np.float64]) -> None:
+def _span(set_limits: Callable[[float, float], object], values: NDArray[np.float64]) -> None:
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     pad = 0.08 * (high - low) or 1.0
-    set_limits(low - pad, high + pad)  # pyright: ignore[reportCallIssue]
+    set_limits(low - pad, high + pad)
 
 
 def _short(name: str) -> str:

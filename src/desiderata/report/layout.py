@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from desiderata.report.data import FeatureMap
 
 FEWEST_FOR_TSNE = 40
 """With fewer points, neighbourhoods are so small that t-SNE draws noise; PCA is honest about them."""
-MOST_POINTS = 1200
+MOST_POINTS = 900
 """More would neither be legible nor quick."""
 
 
@@ -80,7 +81,9 @@ def _plane(features: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64
     # Started from the first two components at a small scale, t-SNE keeps the large-scale order of classes.
     start = reduced[:, :2] / max(float(np.std(reduced[:, 0])), 1e-12) * 1e-4
     perplexity = min(30.0, (n - 1) / 3)
-    flat = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(reduced)
+    # So few points are quicker on one thread, and many times so where others keep the cores busy.
+    with threadpool_limits(limits=1):
+        flat = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(reduced)
     return np.asarray(flat, dtype=np.float64), "principal components, then t-SNE"
 
 
@@ -88,4 +91,4 @@ def _thinned(group: Points, share: float, rng: np.random.Generator) -> Points:
     if share >= 1:
         return group
     keep = np.sort(rng.choice(len(group.labels), size=int(share * len(group.labels)), replace=False))
-    return Points(group.features[keep], [group.labels[i] for i in keep])
+    return Points(group.features[keep], [group.labels[int(i)] for i in keep])

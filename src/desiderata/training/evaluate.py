@@ -21,15 +21,19 @@ HELD_OUT = 7_919
 
 
 def held_out(n: int, purpose: str, *, single: bool = False, classes: str = "any") -> tuple[list[Scene], NDArray[np.uint8]]:
-    """Draw n scenes, no two alike, and their pictures."""
+    """Draw n scenes and their pictures; scenes of several objects are all different."""
     rng = stream(HELD_OUT, "held out", purpose)
     distribution = replace(AT_LARGE, classes=classes)  # pyright: ignore[reportArgumentType]
     if single:
         distribution = replace(distribution, groups={1: 1.0}, counts={1: 1.0})
-    scenes: dict[Scene, None] = {}
+    scenes: list[Scene] = []
+    known: set[Scene] = set()
     while len(scenes) < n:
-        scenes[sample_scene(rng, distribution)] = None
-    return list(scenes), np.stack([render(scene, rng) for scene in scenes])
+        scene = sample_scene(rng, distribution)
+        if single or scene not in known:
+            scenes.append(scene)
+            known.add(scene)
+    return scenes, np.stack([render(scene, rng) for scene in scenes])
 
 
 def evaluate_encoder(encoder: Encoder, n: int = 5000) -> dict[str, float]:

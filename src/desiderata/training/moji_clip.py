@@ -47,9 +47,9 @@ class Recipe:
         seed: Of scenes, weights and order.
     """
 
-    shards: int = 56
-    pictures: int = 700_000
-    batch: int = 64
+    shards: int = 60
+    pictures: int = 340_000
+    batch: int = 96
     large_batch: int = 256
     large_share: float = 0.25
     learning_rate: float = 1e-3
@@ -69,6 +69,7 @@ def new_model(tokenizer: CLIPTokenizer) -> CLIPModel:
             "intermediate_size": 768,
             "num_hidden_layers": 4,
             "num_attention_heads": 3,
+            "hidden_act": "gelu_pytorch_tanh",
             "max_position_embeddings": 48,
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
@@ -77,8 +78,9 @@ def new_model(tokenizer: CLIPTokenizer) -> CLIPModel:
         vision_config={
             "hidden_size": 256,
             "intermediate_size": 1024,
-            "num_hidden_layers": 5,
+            "num_hidden_layers": 4,
             "num_attention_heads": 4,
+            "hidden_act": "gelu_pytorch_tanh",
             "image_size": SIZE,
             "patch_size": 8,
         },
@@ -126,30 +128,29 @@ class Trainer:
         Returns:
             The trained model.
         """
-        small = int(self.recipe.pictures * (1 - self.recipe.large_share)) // self.recipe.batch
-        large = int(self.recipe.pictures * self.recipe.large_share) // self.recipe.large_batch
         done = load_checkpoint(self.checkpoint, self.modules, self.optimizer)
-        sizes = [len(shard.scenes) for shard in self.shards]
-        started = time.monotonic()
-        rows = batches(sizes, self.recipe.batch, stream(self.recipe.seed, "order", done))
-        seen = 0
-        for step in range(done, small + large):
-            if step in (small, done) and step >= small:
-                rows = batches(sizes, self.recipe.large_batch, stream(self.recipe.seed, "order", "large", done))
-            batch = next(rows)
-            progress = (step * self.recipe.batch if step < small else
-                        small * self.recipe.batch + (step - small) * self.recipe.large_batch) / self.recipe.pictures
+        plan = _plan(self.recipe)
+        seen = started = 0
+        clock = time.monotonic()
+        rows, size = iter(()), 0
+        for step, (batch, progress) in enumerate(plan):
+            if step < done:
+                continue
+            if batch != size:
+                size, sizes = batch, [len(shard.scenes) for shard in self.shards]
+                rows = batches(sizes, size, stream(self.recipe.seed, "order", step))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
-            figures = self.step(batch, stream(self.recipe.seed, "caption", step))
-            seen += len(batch)
+            figures = self.step(next(rows), stream(self.recipe.seed, "caption", step))
+            seen += batch
             if step % every == every - 1:
-                rate = seen / (time.monotonic() - started)
                 line = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                report(f"step {step + 1}/{small + large} {line} {rate:.0f} pictures/s")
+                rate = (seen - started) / (time.monotonic() - clock)
+                report(f"step {step + 1}/{len(plan)} {line} {rate:.0f} pictures/s")
+                clock, started = time.monotonic(), seen
             if step % (every * 10) == every * 10 - 1:
                 save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1)
-        save_checkpoint(self.checkpoint, self.modules, self.optimizer, small + large)
+        save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(plan))
         return self.model
 
     def step(self, rows: list[tuple[int, int]], rng: np.random.Generator) -> dict[str, float]:
@@ -214,7 +215,17 @@ def _optimizer(modules: list[nn.Module], recipe: Recipe) -> torch.optim.Optimize
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def _plan(recipe: Recipe) -> list[tuple[int, float]]:
+    """List the batch size of every step, and the share of the pictures seen before it."""
+    plan, seen = [], 0
+    while seen < recipe.pictures:
+        batch = recipe.batch if seen < recipe.pictures * (1 - recipe.large_share) else recipe.large_batch
+        plan.append((batch, seen / recipe.pictures))
+        seen += batch
+    return plan
 
 
 def _schedule(progress: float, warmup: float) -> float:

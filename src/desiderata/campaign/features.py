@@ -1,0 +1,159 @@
+"""Embeddings of image files, computed once for each content and encoder and kept in the user's cache."""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+from PIL import Image
+
+from desiderata.campaign.images import MOST_BYTES, UnreadableImage, digest_of, read_image
+from desiderata.campaign.rows import from_blob, to_blob
+from desiderata.errors import DesiderataError
+
+BATCH = 32
+"""Pictures decoded and embedded at a time; after each batch the cache is written."""
+
+
+class ImageEncoder(Protocol):
+    """What is needed of `foundation.encoder.Encoder` here."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    def images(self, images: Sequence[Image.Image]) -> NDArray[np.float64]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFile:
+    """A picture on disk with its place in the joint space.
+
+    Attributes:
+        path: Where it is.
+        image: SHA-256 of its pixels, as in `Answer.image`.
+        feature: Shape (d,), unit length.
+    """
+
+    path: Path
+    image: str
+    feature: NDArray[np.float64]
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be computed again: `DESIDERATA_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("DESIDERATA_CACHE") or platformdirs.user_cache_dir("desiderata"))
+
+
+class FeatureCache:
+    """Embeddings by content, in one SQLite file that several processes may use at once.
+
+    The encoder is told apart by its name and by what it makes of one fixed picture, so that a model which is
+    trained further under the same name does not get the embeddings of its predecessor.
+
+    Args:
+        path: The file; `features-1.db` in `cache_folder()` by default.
+    """
+
+    def __init__(self, path: Path | None = None):
+        self.path = path or cache_folder() / "features-1.db"
+
+    def embed(
+        self,
+        encoder: ImageEncoder,
+        paths: Sequence[Path],
+        progress: Callable[[int], None] | None = None,
+    ) -> tuple[list[EmbeddedFile], dict[Path, UnreadableImage]]:
+        """Embed image files, those seen before without decoding them.
+
+        Args:
+            encoder: Frozen.
+            paths: The files.
+            progress: Called with the number of files that have been dealt with, after each batch.
+
+        Returns:
+            The files that could be read, in the order given, and for each of the others why it could not.
+
+        Raises:
+            DesiderataError: The cache cannot be used.
+        """
+        key = fingerprint(encoder)
+        found: list[EmbeddedFile] = []
+        unreadable: dict[Path, UnreadableImage] = {}
+        with self._open() as cache:
+            for start in range(0, len(paths), BATCH):
+                batch = paths[start : start + BATCH]
+                found += self._batch(cache, encoder, key, batch, unreadable)
+                if progress:
+                    progress(start + len(batch))
+        return found, unreadable
+
+    def _batch(
+        self,
+        cache: sqlite3.Connection,
+        encoder: ImageEncoder,
+        key: str,
+        paths: Sequence[Path],
+        unreadable: dict[Path, UnreadableImage],
+    ) -> list[EmbeddedFile]:
+        known: dict[Path, EmbeddedFile] = {}
+        fresh: list[tuple[Path, str, Image.Image]] = []
+        for path in paths:
+            try:
+                content = _content_digest(path)
+                row = cache.execute(
+                    "SELECT image, vector FROM features WHERE content = ? AND encoder = ?", (content, key)
+                ).fetchone()
+                if row:
+                    known[path] = EmbeddedFile(path, row[0], from_blob(row[1]))
+                else:
+                    fresh.append((path, content, read_image(path)))
+            except UnreadableImage as error:
+                unreadable[path] = error
+        if fresh:
+            vectors = encoder.images([image for _, _, image in fresh])
+            with cache:
+                for (path, content, image), vector in zip(fresh, vectors, strict=True):
+                    known[path] = EmbeddedFile(path, digest_of(image), vector)
+                    row = (content, key, known[path].image, to_blob(vector))
+                    cache.execute("INSERT OR IGNORE INTO features VALUES (?, ?, ?, ?)", row)
+        return [known[path] for path in paths if path in known]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=30)) as cache:
+                cache.execute(
+                    "CREATE TABLE IF NOT EXISTS features (content TEXT, encoder TEXT, image TEXT NOT NULL, "
+                    "vector BLOB NOT NULL, PRIMARY KEY (content, encoder)) WITHOUT ROWID"
+                )
+                yield cache
+        except (sqlite3.Error, OSError) as error:
+            raise DesiderataError(
+                f"The cache {self.path} cannot be used ({error}): delete it, or let DESIDERATA_CACHE name "
+                "another folder."
+            ) from error
+
+
+def fingerprint(encoder: ImageEncoder) -> str:
+    """Return the encoder's name and, in twelve letters, what it makes of one fixed picture."""
+    probe = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    made = np.round(encoder.images([probe])[0], 3) + 0.0
+    return f"{encoder.name} {hashlib.sha256(to_blob(made)).hexdigest()[:12]}"
+
+
+def _content_digest(path: Path) -> str:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UnreadableImage(f"{path} is larger than {MOST_BYTES >> 20} MiB: reduce the picture first.")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableImage(f"{path} cannot be opened ({error.strerror}): check the file.") from None

@@ -1,0 +1,66 @@
+"""How results are printed: one JSON object, or lines for people."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Query, Round
+
+Run = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def show_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def query_json(query: "Query") -> dict[str, Any]:
+    """Return a query under its documented keys: id, round, label, text, status, reason, evidence."""
+    return {
+        "id": query.id,
+        "round": query.round,
+        "label": query.label,
+        "text": query.text,
+        "status": query.status,
+        "reason": query.reason,
+        "evidence": dict(query.proposal.evidence),
+    }
+
+
+def round_json(round: "Round") -> dict[str, Any]:
+    """Return a round under its documented keys: number, examples, metrics."""
+    return {"number": round.number, "examples": round.examples, "metrics": dict(round.metrics)}
+
+
+def after_json(campaign: "Campaign", query_id: str) -> dict[str, Any]:
+    """Return what tell and skip have in common: run, query, open, closed.
+
+    `open` lists the queries of the round that are still open. `closed` is the round that was closed with this query,
+    or null.
+    """
+    still_open = [query.id for query in campaign.queries if query.status == "open"]
+    decided = next(query for query in campaign.queries if query.id == query_id)
+    last = campaign.rounds[-1]
+    closed = round_json(last) if last.number == decided.round else None
+    return {"run": str(campaign.path), "query": query_id, "open": still_open, "closed": closed}
+
+
+def after_words(after: Mapping[str, Any]) -> str:
+    """Return the same for people."""
+    if after["closed"]:
+        closed = after["closed"]
+        return f"Round {closed['number']} is closed: {figures(closed['metrics'])}."
+    return f"{len(after['open'])} still open in this round."
+
+
+def figures(metrics: Mapping[str, float]) -> str:
+    """Return the accuracies among `metrics` as words."""
+    named = {"test_accuracy": "on the test images", "validation_accuracy": "on the validation images"}
+    known = [f"{metrics[name]:.1%} right {where}" for name, where in named.items() if name in metrics]
+    return ", ".join(known) or ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -1,0 +1,174 @@
+"""From names to parts: the one place that knows how a collecting campaign is put together."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from desiderata.campaign.config import Config
+from desiderata.campaign.directory import check_free
+from desiderata.campaign.features import cache_folder, fingerprint
+from desiderata.campaign.loop import Campaign
+from desiderata.campaign.oracle import Oracle
+from desiderata.campaign.records import Strategy
+from desiderata.campaign.store import Store
+from desiderata.collect.data import LabelledSet
+from desiderata.collect.learner import CollectLearner
+from desiderata.collect.start import Progress, start_from
+from desiderata.collect.state import CollectState
+from desiderata.describe.bank import SentenceBank, phrase_bank, read_captions, sort_captions
+from desiderata.errors import DesiderataError
+from desiderata.files import staged
+from desiderata.foundation.encoder import Encoder, load_encoder
+from desiderata.randomness import stream
+
+if TYPE_CHECKING:
+    from desiderata.collect.toolbox import Toolbox
+
+DECODERS = {"moji-clip": "moji-decap"}
+"""The decoder that was trained on an encoder; others describe by retrieval from the bank."""
+
+BANK_SIZE = 1500
+"""Sentences for each class of the Moji world, the same ones for every campaign."""
+
+
+def create(path: Path, config: Config, progress: Progress | None = None) -> tuple[Campaign, int]:
+    """Make the campaign that `config` names: gather, embed, fit, record.
+
+    Args:
+        path: The directory of the run.
+        config: What is asked for.
+        progress: Called with the number of pictures embedded and of all pictures.
+
+    Returns:
+        The campaign, and how many pictures were left out because they were copies of others.
+
+    Raises:
+        DesiderataError: Something named does not exist or cannot be used. Nothing is left at `path` then.
+    """
+    check_free(path)
+    encoder = load_encoder(config.encoder)
+    start = start_from(config.world, config.seed, encoder, progress)
+    learner = _learner(config, encoder, start.classes, start.initial, start.validation, start.test)
+    strategy = _strategy(config, encoder, start.classes)
+    return Campaign.create(path, learner=learner, strategy=strategy, config=config), start.copies
+
+
+def build(config: Config, store: Store) -> tuple[CollectLearner, Strategy[CollectState]]:
+    """Return the learner and the strategy of a recorded campaign; its pictures are not needed again.
+
+    Raises:
+        DesiderataError: A model or a file that `config` names is gone.
+    """
+    encoder = load_encoder(config.encoder)
+    classes = tuple(store.fact("classes"))
+    held = store.held()
+    initial, validation, test = (LabelledSet.of(held, part, classes) for part in ("initial", "validation", "test"))
+    if initial is None or validation is None:
+        raise DesiderataError(f"{store.path} holds no initial or validation pictures: make the campaign again.")
+    return _learner(config, encoder, classes, initial, validation, test), _strategy(config, encoder, classes)
+
+
+def make_oracle(
+    name: str,
+    campaign: Campaign,
+    *,
+    archive: Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Oracle:
+    """Make an oracle for a campaign by its name.
+
+    Args:
+        name: "scene" or "archive".
+        campaign: A collecting campaign.
+        archive: The folder of the archive.
+        progress: Called while an archive is read.
+        **options: For the archive, `least_similarity` and `check_class`.
+
+    Returns:
+        The oracle.
+
+    Raises:
+        DesiderataError: There is none of that name, or the archive cannot be used.
+    """
+    if name == "scene":
+        from desiderata.oracles.by_text import ByText
+        from desiderata.oracles.scene import SceneOracle
+        from desiderata.worlds.moji.grammar import CannotParse
+
+        return ByText(SceneOracle(), "scene", CannotParse)
+    if name != "archive":
+        raise DesiderataError(f"There is no oracle called {name!r}: choose scene or archive, or answer with tell.")
+    if archive is None:
+        raise DesiderataError("The archive oracle needs a folder to search: name it with --archive FOLDER.")
+    from desiderata.oracles.archive import ArchiveOracle
+
+    encoder = getattr(campaign.learner, "encoder", None)
+    if encoder is None:
+        raise DesiderataError("This campaign has no encoder of its own: make the archive oracle in Python.")
+    return ArchiveOracle(archive, encoder, campaign.classes, taken=campaign.taken, progress=progress, **options)
+
+
+def _learner(
+    config: Config,
+    encoder: Encoder,
+    classes: Sequence[str],
+    initial: LabelledSet,
+    validation: LabelledSet,
+    test: LabelledSet | None,
+) -> CollectLearner:
+    try:
+        return CollectLearner(encoder, classes, initial, validation, test, seed=config.seed, **config.head)
+    except TypeError as error:
+        raise DesiderataError(f"The head cannot be made as campaign.toml says ({error}): correct it there.") from None
+
+
+def _strategy(config: Config, encoder: Encoder, classes: Sequence[str]) -> Strategy[CollectState]:
+    from desiderata.collect.strategies import make_strategy
+
+    parameters = {name: value for name, value in config.strategy.items() if name != "name"}
+    return make_strategy(config.strategy["name"], toolbox(config, encoder, classes), **parameters)
+
+
+def toolbox(config: Config, encoder: Encoder, classes: Sequence[str]) -> "Toolbox":
+    """Return the frozen models behind a strategy: the encoder, sentences to ask for, and a describer.
+
+    The sentences are those of the file `captions` of the world, where there is one, sorted into classes; otherwise
+    those of the Moji grammar at large, or general phrases about any class.
+
+    Raises:
+        DesiderataError: The captions cannot be read or leave a class out, or the decoder cannot be loaded.
+    """
+    from desiderata.collect.toolbox import DecapDescriber, RetrievalDescriber, Toolbox
+
+    if config.world.get("captions"):
+        sentences = sort_captions(read_captions(Path(config.world["captions"])), classes, encoder)
+    elif config.world.get("kind") == "moji":
+        from desiderata.worlds.moji.sampler import sentence_bank
+
+        sentences = {label: sentence_bank(label, BANK_SIZE, stream(0, "bank", label)) for label in classes}
+    else:
+        sentences = phrase_bank(classes)
+    bank = _embedded(sentences, encoder)
+    if encoder.name in DECODERS:
+        from desiderata.describe.decap import load_decoder
+
+        return Toolbox(encoder, tuple(classes), bank, DecapDescriber(load_decoder(DECODERS[encoder.name])))
+    return Toolbox(encoder, tuple(classes), bank, RetrievalDescriber(bank))
+
+
+def _embedded(sentences: Mapping[str, Sequence[str]], encoder: Encoder) -> SentenceBank:
+    """Return a bank, embedded once for each encoder: thousands of sentences take a large model minutes."""
+    key = hashlib.sha256(repr((fingerprint(encoder), sorted(sentences.items()))).encode()).hexdigest()
+    path = cache_folder() / "banks" / f"{key}.safetensors"
+    try:
+        return SentenceBank(tuple(sentences), dict(sentences), load_file(path))
+    except (FileNotFoundError, SafetensorError):
+        bank = SentenceBank.of(sentences, encoder)
+        with staged(path) as temporary:
+            save_file(dict(bank.embeddings), temporary)
+        return bank

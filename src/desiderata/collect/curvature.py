@@ -1,0 +1,228 @@
+r"""The damped Gauss-Newton matrix of a fitted head, and its inverse.
+
+G = sum_i w_i J_i' (diag p_i - p_i p_i') J_i + (l2 + damping) I,  sum_i w_i = 1,
+
+with J_i the (C, P) Jacobian of the logits at x_i and p_i the class probabilities (Schraudolph 2002; Martens 2020).  It
+is the Hessian of the fitting objective without the term that carries second derivatives of the network, so it is
+positive definite with smallest eigenvalue >= l2 + damping wherever it is taken; the exact Hessian need not be.
+
+Writing G = A'A + lambda I with A of n C rows, the Woodbury identity gives
+
+G^-1 b = (b - A' (A A' + lambda I)^-1 A b) / lambda,
+
+exact in a system of size n C.  A A' is a sum over layers of Gram matrices, so A itself is never formed.  Beyond
+`DUAL_LIMIT` rows, conjugate gradients with a Kronecker-factored preconditioner take over.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from desiderata.collect.network import Linearisation, softmax_curvature
+from desiderata.errors import DesiderataError
+
+DUAL_LIMIT = 2000
+"""Largest n * C solved exactly in the dual unless asked for otherwise."""
+
+
+class GaussNewton:
+    """The operator G above around a linearised network with one parameter vector.
+
+    Args:
+        linear: The network around theta (P,) at the n training points.
+        weights: Weights of the points, summing to one, shape (n,).
+        l2: The objective's own penalty, > 0.
+        damping: Further multiple of the identity, >= 0.  The default 0 leaves the penalty as the only damping.
+    """
+
+    def __init__(self, linear: Linearisation, weights: Tensor, l2: float, damping: float = 0.0) -> None:
+        self.linear = linear
+        self.weights = weights
+        self.floor = l2 + damping
+        self.p = linear.logits.softmax(-1)
+
+    def product(self, v: Tensor) -> Tensor:
+        """G v for directions v of shape (..., P)."""
+        return self.linear.vjp(self.curvature(self.linear.jvp(v))) + self.floor * v
+
+    def curvature(self, t: Tensor) -> Tensor:
+        """w_i (diag p_i - p_i p_i') t_i for changes t of the logits, shape (..., n, C)."""
+        return self.weights[:, None] * softmax_curvature(self.p, t)
+
+    def solve(
+        self,
+        b: Tensor,
+        *,
+        method: str = "auto",
+        tolerance: float = 1e-8,
+        max_iterations: int = 2000,
+        start: Tensor | None = None,
+    ) -> Tensor:
+        """G^-1 b for one or many right-hand sides.
+
+        Args:
+            b: Right-hand sides, shape (..., P).
+            method: "dual" (exact), "cg", or "auto": "dual" up to `DUAL_LIMIT` rows, "cg" above.
+            tolerance: Relative residual that "cg" must reach for each right-hand side.
+            max_iterations: Limit on "cg".
+            start: First guess for "cg", shape of b.
+
+        Returns:
+            Shape of b.
+        """
+        n, n_classes = self.p.shape
+        if method == "dual" or (method == "auto" and n * n_classes <= DUAL_LIMIT):
+            rows = self._rows(b)
+            inner = torch.cholesky_solve(rows.reshape(-1, rows.shape[-1]).mT, self._factor).mT
+            return (b - self._rows_t(inner.reshape(rows.shape))) / self.floor
+        return conjugate_gradients(
+            self.product, b, self.preconditioner, tolerance=tolerance, max_iterations=max_iterations, start=start
+        )
+
+    @cached_property
+    def preconditioner(self) -> "Kronecker":
+        """Kronecker-factored approximation of G, inverted."""
+        return Kronecker(self.linear, self.weights, self.floor)
+
+    @cached_property
+    def _factor(self) -> Tensor:
+        """Cholesky factor of A A' + floor I, shape (n C, n C)."""
+        return torch.linalg.cholesky(
+            _gram(self.linear, self._roots) + self.floor * torch.eye(self.p.numel(), dtype=self.p.dtype)
+        )
+
+    @cached_property
+    def _roots(self) -> Tensor:
+        """Roots F_i of w_i (diag p_i - p_i p_i') = F_i F_i'; columns first, shape (C, n, C)."""
+        return _curvature_roots(self.p, self.weights)
+
+    def _rows(self, v: Tensor) -> Tensor:
+        """A v, shape (..., n C)."""
+        return torch.einsum("knc,...nc->...nk", self._roots, self.linear.jvp(v)).flatten(-2)
+
+    def _rows_t(self, u: Tensor) -> Tensor:
+        """A' u for u of shape (..., n C)."""
+        u = u.unflatten(-1, tuple(self.p.shape))
+        return self.linear.vjp(torch.einsum("knc,...nk->...nc", self._roots, u))
+
+
+class Kronecker:
+    """Inverse of a layer-wise Kronecker approximation of G (Martens & Grosse 2015), used as a preconditioner.
+
+    Args:
+        linear: The network around theta (P,) at the n training points.
+        weights: Weights of the points, summing to one, shape (n,).
+        floor: Multiple of the identity that is added, > 0.
+    """
+
+    def __init__(self, linear: Linearisation, weights: Tensor, floor: float) -> None:
+        self.network = linear.network
+        self.factors: list[tuple[Tensor, Tensor, Tensor]] = []
+        deltas = linear.deltas(_curvature_roots(linear.logits.softmax(-1), weights))
+        for delta, h in zip(deltas, linear.inputs, strict=True):
+            h = torch.cat([h, torch.ones_like(h[:, :1])], 1)
+            delta = delta.flatten(0, 1)
+            left, out_basis = torch.linalg.eigh(delta.mT @ delta)
+            right, in_basis = torch.linalg.eigh((weights[:, None] * h).mT @ h)
+            scale = left.clamp(min=0)[:, None] * right.clamp(min=0) + floor
+            self.factors.append((out_basis, in_basis, scale))
+
+    def __call__(self, v: Tensor) -> Tensor:
+        """Apply the inverse to v of shape (..., P)."""
+        parts: list[Tensor] = []
+        for (weight, bias), (out_basis, in_basis, scale) in zip(self.network.layers(v), self.factors, strict=True):
+            joined = torch.cat([weight, bias.unsqueeze(-1)], -1)
+            joined = out_basis @ ((out_basis.mT @ joined @ in_basis) / scale) @ in_basis.mT
+            parts += [joined[..., :-1].flatten(-2), joined[..., -1]]
+        return torch.cat(parts, -1)
+
+
+def conjugate_gradients(
+    product: Callable[[Tensor], Tensor],
+    b: Tensor,
+    preconditioner: Callable[[Tensor], Tensor],
+    *,
+    tolerance: float,
+    max_iterations: int = 2000,
+    start: Tensor | None = None,
+) -> Tensor:
+    """Solve product(x) = b for every right-hand side at once by preconditioned conjugate gradients.
+
+    Args:
+        product: A positive definite operator on (..., P).
+        b: Right-hand sides, shape (..., P).
+        preconditioner: Approximate inverse of `product`, positive definite.
+        tolerance: Relative residual ||b - product(x)|| / ||b|| to reach for each right-hand side.
+        max_iterations: Limit on applications of `product`.
+        start: First guess, shape of b.
+
+    Returns:
+        x, shape of b.
+
+    Raises:
+        DesiderataError: When the residual is not reached, or the operator is not positive definite.
+    """
+    x = torch.zeros_like(b) if start is None else start.clone()
+    residual = b.clone() if start is None else b - product(x)
+    stop = tolerance * b.norm(dim=-1)
+    direction, squared = torch.zeros_like(b), torch.ones_like(stop)
+    for _ in range(max_iterations):
+        open_ = residual.norm(dim=-1) > stop
+        if not open_.any():
+            return x
+        z = preconditioner(residual)
+        previous, squared = squared, (residual * z).sum(-1)
+        direction = z + (squared / previous).unsqueeze(-1) * direction
+        image = product(direction)
+        bend = (direction * image).sum(-1)
+        if (bend[open_] <= 0).any():
+            raise DesiderataError(
+                "The curvature is not positive definite here, so it has no inverse to use: add damping or fit further."
+            )
+        # A finished right-hand side stands still, so that it cannot divide nothing by nothing.
+        length = torch.where(open_, squared / bend, 0.0).unsqueeze(-1)
+        squared = torch.where(open_, squared, 1.0)
+        x, residual = x + length * direction, residual - length * image
+    raise DesiderataError(
+        f"Conjugate gradients did not reach a relative residual of {tolerance:g} in {max_iterations} steps: "
+        "add damping or allow more steps."
+    )
+
+
+def dense(product: Callable[[Tensor], Tensor], size: int) -> Tensor:
+    """Write an operator out as a matrix, for checking on small heads.
+
+    With `Objective.hessian_product` this is the exact Hessian, which may be indefinite away from a minimum.
+
+    Args:
+        product: A symmetric linear operator on (..., size).
+        size: Its dimension P; memory is P * P.
+
+    Returns:
+        Shape (size, size), float64.
+    """
+    return product(torch.eye(size, dtype=torch.float64))
+
+
+def _curvature_roots(p: Tensor, weights: Tensor) -> Tensor:
+    """F with F_i F_i' = w_i (diag p_i - p_i p_i'), as (column, point, class): F = sqrt(w) (diag sqrt(p) - p sqrt(p)')."""
+    root = p.sqrt()
+    columns = torch.diag_embed(root) - root.unsqueeze(-1) * p.unsqueeze(-2)
+    return (weights.sqrt()[:, None, None] * columns).movedim(1, 0)
+
+
+def _gram(linear: Linearisation, cotangents: Tensor) -> Tensor:
+    """Gram matrix of the rows cotangents[k, i]' J_i, shape (n K, n K), layer by layer.
+
+    A layer's rows are outer products of deltas and inputs, and <d h', e g'> = <d, e> <h, g>.
+    """
+    n, k = cotangents.shape[1], cotangents.shape[0]
+    total = torch.zeros(n * k, n * k, dtype=cotangents.dtype)
+    for delta, h in zip(linear.deltas(cotangents), linear.inputs, strict=True):
+        rows = delta.movedim(0, 1).reshape(n * k, -1)
+        block = (rows @ rows.mT).view(n, k, n, k)
+        block *= (h @ h.mT + 1.0)[:, None, :, None]
+        total += block.view(n * k, n * k)
+    return total

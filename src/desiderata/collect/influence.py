@@ -1,0 +1,126 @@
+r"""What a training point does to the validation loss, to first order and beyond.
+
+Let J_n(theta) = (1/n) sum_i l(z_i; theta) + l2/2 ||theta - theta_0||^2 be minimal at theta, H its curvature there and
+L_V the mean validation loss.  Everything rests on one solve per round (GenMQD, Eq. 1; Koh & Liang 2017):
+
+s = H^-1 grad_theta L_V.
+
+Sample weights generalise 1/n to w/W with W their sum; a candidate weighs 1.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from desiderata.collect.classifier import HeadClassifier
+from desiderata.collect.curvature import GaussNewton, dense
+from desiderata.collect.fitting import Objective
+from desiderata.collect.network import Linearisation
+
+Hessian = Literal["gauss-newton", "exact"]
+"""Gauss-Newton is positive definite and fast; "exact" is dense in P, for checking on small heads."""
+
+
+def validation_direction(
+    classifier: HeadClassifier,
+    X: ArrayLike,
+    y: ArrayLike,
+    X_val: ArrayLike,
+    y_val: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    damping: float = 0.0,
+    hessian: Hessian = "gauss-newton",
+) -> NDArray[np.float64]:
+    """s = H^-1 grad_theta L_V: the one solve that every first-order score shares.
+
+    Args:
+        classifier: Fitted on (X, y, sample_weight).
+        X: Training features, shape (n, d).
+        y: Training labels, shape (n,).
+        X_val: Validation features, shape (n_v, d).
+        y_val: Validation labels, shape (n_v,).
+        sample_weight: Training weights, shape (n,); ones by default.
+        damping: Added to l2 on the diagonal of H, >= 0.
+        hessian: Which curvature to invert.
+
+    Returns:
+        s, shape (P,); nats of mean validation loss per unit of the training gradient.
+    """
+    objective = classifier.objective(X, y, sample_weight)
+    gradient = _mean_gradient(classifier.objective(X_val, y_val), classifier.theta_)
+    return _solve(objective, classifier.theta_, gradient, damping, hessian).numpy()
+
+
+def predicted_gain(
+    classifier: HeadClassifier,
+    X: ArrayLike,
+    y: ArrayLike,
+    X_val: ArrayLike,
+    y_val: ArrayLike,
+    X_new: ArrayLike,
+    y_new: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    damping: float = 0.0,
+    hessian: Hessian = "gauss-newton",
+    direction: ArrayLike | None = None,
+) -> NDArray[np.float64]:
+    """Predicted fall of the mean validation loss when each candidate alone joins the training set, to first order.
+
+    The mean over n + 1 points gives the newcomer weight 1/(n+1) and takes it from the others, so that at the old
+    minimum grad J_{n+1} = (grad l(z) - mean_i grad l(z_i)) / (n+1), whence
+
+    gain(z) = s' (grad l(z) - mean_i grad l(z_i)) / (n+1).
+
+    A candidate gains as far as its gradient serves validation better than the average training point's does.  All
+    s' grad l(z) come from one forward-mode derivative d/d eps l(z; theta + eps s).
+
+    Args:
+        classifier: Fitted on (X, y, sample_weight).
+        X: Training features, shape (n, d).
+        y: Training labels, shape (n,).
+        X_val: Validation features, shape (n_v, d).
+        y_val: Validation labels, shape (n_v,).
+        X_new: Candidate features, shape (m, d).
+        y_new: Candidate labels, shape (m,).
+        sample_weight: Training weights, shape (n,); ones by default.
+        damping: Added to l2 on the diagonal of H, >= 0.
+        hessian: Which curvature to invert.
+        direction: s from `validation_direction`, to spare the solve.
+
+    Returns:
+        Gains in nats, shape (m,); positive means that the validation loss falls.
+    """
+    if direction is None:
+        direction = validation_direction(
+            classifier, X, y, X_val, y_val, sample_weight=sample_weight, damping=damping, hessian=hessian
+        )
+    s = torch.as_tensor(np.asarray(direction, dtype=np.float64))
+    training, candidates = classifier.objective(X, y, sample_weight), classifier.objective(X_new, y_new)
+    total = len(training.x) if sample_weight is None else float(np.sum(np.asarray(sample_weight)))
+    average = training.weights @ _slopes(training, classifier.theta_, s)
+    return ((_slopes(candidates, classifier.theta_, s) - average) / (total + 1)).numpy()
+
+
+def _slopes(objective: Objective, theta: Tensor, s: Tensor) -> Tensor:
+    """s' grad_theta l(z_i) of every point, shape (n,)."""
+    linear = Linearisation(objective.network, theta, objective.x)
+    return ((linear.logits.softmax(-1) - objective.y) * linear.jvp(s)).sum(-1)
+
+
+def _mean_gradient(objective: Objective, theta: Tensor) -> Tensor:
+    """Gradient of the weighted mean loss without the penalty, shape (P,)."""
+    linear = objective.linearise(theta)
+    return linear.vjp(objective.residual(linear))
+
+
+def _solve(objective: Objective, theta: Tensor, b: Tensor, damping: float, hessian: Hessian) -> Tensor:
+    if hessian == "exact":
+        matrix = dense(objective.hessian_product(theta), len(theta))
+        matrix.diagonal().add_(damping)
+        return torch.linalg.solve(matrix, b)
+    return GaussNewton(objective.linearise(theta), objective.weights, objective.l2, damping).solve(b)

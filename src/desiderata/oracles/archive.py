@@ -1,0 +1,109 @@
+"""A folder of unsorted pictures as an oracle: it is searched with the sentence of the query."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from desiderata.campaign.features import FeatureCache
+from desiderata.campaign.oracle import CannotAnswer
+from desiderata.campaign.records import Query
+from desiderata.describe.template import plain
+from desiderata.errors import DesiderataError
+from desiderata.worlds.folder import image_files
+
+if TYPE_CHECKING:
+    from desiderata.foundation.encoder import Encoder
+
+
+class ArchiveOracle:
+    """Brings the pictures whose embeddings are nearest to the sentence (cosine), each at most once.
+
+    Nobody has labelled the archive, so a picture is taken for what was asked only if the sentence "a photo of a
+    ..." of that class is nearer to it than those of all other classes.
+
+    Args:
+        folder: Searched with its sub-folders. Embeddings are kept in `cache`, so that a second search is quick.
+        encoder: Embeds pictures and sentences.
+        classes: The classes of the campaign.
+        taken: Gives the names (SHA-256 of pixels) of the pictures that must not be brought; `Campaign.taken`.
+        n: Pictures for each query; fewer come when fewer fit.
+        least_similarity: The smallest cosine that counts as fitting. With CLIP ViT-B/32, captions of a picture
+            mostly lie above 0.25 and sentences about something else below 0.2.
+        check_class: Whether the class of a picture is checked as described.
+        cache: Where embeddings are kept; the user's cache by default.
+        progress: Called with the number of files dealt with and of all files, while the folder is read.
+
+    Attributes:
+        unreadable: Why files were left out, a sentence each.
+
+    Raises:
+        DesiderataError: The folder is missing or has no picture that can be read.
+    """
+
+    name = "archive"
+
+    def __init__(
+        self,
+        folder: Path,
+        encoder: "Encoder",
+        classes: Sequence[str],
+        *,
+        taken: Callable[[], Collection[str]] = tuple,
+        n: int = 1,
+        least_similarity: float = 0.2,
+        check_class: bool = True,
+        cache: FeatureCache | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ):
+        if not folder.is_dir():
+            raise DesiderataError(f"{folder} is not a folder: give the one that holds the archive.")
+        files = image_files(folder)
+        report = progress or (lambda _done, _all: None)
+        found, unreadable = (cache or FeatureCache()).embed(encoder, files, lambda done: report(done, len(files)))
+        if not found:
+            raise DesiderataError(
+                f"{folder} has no image that can be read, and {len(unreadable)} that cannot: give a folder with JPEG, "
+                "PNG or WebP images."
+            )
+        self.unreadable = [str(error) for error in unreadable.values()]
+        self.encoder = encoder
+        self.n = n
+        self.least_similarity = least_similarity
+        self.check_class = check_class
+        self._taken = taken
+        first = {one.image: one for one in reversed(found)}  # of copies, the one whose name comes first
+        self._files = [one for one in found if first[one.image] is one]
+        self._features = np.stack([one.feature for one in self._files])
+        nearest = (self._features @ encoder.texts([plain(name) for name in classes]).T).argmax(axis=1)
+        self._looks_like = [classes[index] for index in nearest]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def answer(self, query: Query, rng: np.random.Generator) -> Sequence[tuple[Path, str | None]]:
+        """Return the nearest pictures that are not in the campaign yet; `rng` is not drawn from.
+
+        Raises:
+            CannotAnswer: No picture is left, near enough, or of the class; the message says which and how near.
+        """
+        similarity = self._features @ self.encoder.texts([query.text])[0]
+        taken = set(self._taken())
+        order = np.argsort(-similarity, kind="stable").tolist()
+        left = [index for index in order if self._files[index].image not in taken]
+        near = [index for index in left if similarity[index] >= self.least_similarity]
+        fit = [index for index in near if not self.check_class or self._looks_like[index] == query.label]
+        if not left:
+            raise CannotAnswer(f"All {len(self)} pictures of the archive are in the campaign already.")
+        if not near:
+            raise CannotAnswer(
+                f"Nothing in the archive is near enough: the best similarity is {similarity[left[0]]:.2f}, and "
+                f"{self.least_similarity:.2f} is the least that counts."
+            )
+        if not fit:
+            raise CannotAnswer(
+                f"Nothing in the archive that is near enough looks like {query.label}: the nearest picture, "
+                f"{self._files[near[0]].path.name}, looks like {self._looks_like[near[0]]}."
+            )
+        return [(self._files[index].path, None) for index in fit[: self.n]]

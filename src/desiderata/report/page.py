@@ -1,0 +1,157 @@
+"""Puts a report together and writes it as one file that needs nothing else."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from desiderata import __version__, files
+from desiderata.report import cards, figures, intervals, mistakes, svg, words
+from desiderata.report.data import Asked, Confusion, Curve, Report
+
+WIDTHS = {"wide": 720, "narrow": 343}
+"""Each figure is drawn twice; the style sheet shows the one that fits, so that its text keeps a legible size."""
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the report as one self-contained HTML file, in one step.
+
+    Args:
+        report: What to show.
+        path: The file, whose folder is made if missing.
+    """
+    files.write_text(path, render(report))
+
+
+def render(report: Report) -> str:
+    """Return the report as HTML that asks nothing of the network and forbids itself to try."""
+    environment = Environment(
+        loader=PackageLoader("desiderata", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": words.percent, "signed": words.signed, "count": words.count}
+    style, script = (_asset(environment, name) for name in ("page.css", "page.js"))
+    digits = words.gain_digits(report.asked)
+    return environment.get_template("page.html.jinja").render(
+        report=report,
+        version=__version__,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        headline=words.pieces(words.headline(report)),
+        confidence=words.confidence(report),
+        example=cards.example(report.asked),
+        certainty=words.certainty(report),
+        methods=_methods(report),
+        rounds=cards.rounds(report.asked, digits),
+        meanings=words.meanings(report.asked),
+        classes=sorted({query.label for query in report.asked}),
+        skipped=[query for query in report.asked if query.skipped],
+        gains=_gains(report.asked, digits),
+        mistakes=_mistakes(report.confusion) if report.confusion else None,
+        figures=_figures(report),
+    )
+
+
+def _asset(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _hash(content: str) -> str:
+    """Return the form in which a content security policy names the one style sheet or script it allows."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+class _Method(NamedTuple):
+    """A row of the table beside the curves."""
+
+    number: int
+    curve: Curve
+    final: intervals.Interval
+    interval: str
+    reached: str
+
+
+def _methods(report: Report) -> list[_Method]:
+    rows = []
+    for index, curve in enumerate(report.curves):
+        final = intervals.of_mean(curve.accuracy[:, -1])
+        rows.append(_Method(index, curve, final, words.between(final), _reached(curve, report.compared)))
+    return rows
+
+
+def _reached(curve: Curve, control: Curve | None) -> str:
+    """Return with how many pictures the mean curve first reaches the control's final mean."""
+    if control is None or curve is control:
+        return ""
+    enough = np.flatnonzero(curve.accuracy.mean(axis=0) >= control.accuracy[:, -1].mean())
+    return f"{int(curve.examples[enough[0]]):,}" if len(enough) else "not reached"
+
+
+class _Gains(NamedTuple):
+    """What the drawing of predicted against measured gains says, with the best and the worst answer."""
+
+    predicted: np.ndarray
+    realised: np.ndarray
+    said: Sequence[str]
+    best: Asked
+    worst: Asked
+    digits: int
+
+
+def _pairs(asked: Sequence[Asked]) -> list[Asked]:
+    return [query for query in asked if query.realised_gain is not None and "predicted_gain" in query.evidence]
+
+
+def _gains(asked: Sequence[Asked], digits: int) -> _Gains | None:
+    pairs = _pairs(asked)
+    if len(pairs) < 2:
+        return None
+    predicted = np.array([query.evidence["predicted_gain"] for query in pairs])
+    realised = np.array([query.realised_gain for query in pairs], dtype=np.float64)
+    best, worst = pairs[int(np.argmax(realised))], pairs[int(np.argmin(realised))]
+    return _Gains(predicted, realised, words.agreement(predicted, realised), best, worst, digits)
+
+
+class _Mistakes(NamedTuple):
+    """Two heatmaps and the changes in words."""
+
+    classes: Sequence[str]
+    heatmaps: Sequence[mistakes.Heatmap]
+    rarer: Sequence[mistakes.Change]
+    more_frequent: Sequence[mistakes.Change]
+    pictures: int
+
+
+def _mistakes(confusion: Confusion) -> _Mistakes:
+    rarer, more_frequent = mistakes.changes(confusion)
+    pictures = int(confusion.counts_after.sum())
+    return _Mistakes(confusion.classes, mistakes.heatmaps(confusion), rarer, more_frequent[:3], pictures)
+
+
+def _figures(report: Report) -> Mapping[str, Sequence[Markup]]:
+    drawn: dict[str, list[Markup]] = {}
+    gains = _gains(report.asked, 3)
+    for size, width in WIDTHS.items():
+        made = {}
+        if report.curves:
+            made["curves"] = figures.curves(report, width), "Accuracy against pictures collected; values in the table"
+        if gains:
+            drawing = figures.gains(gains.predicted, gains.realised, min(width, 480))
+            made["gains"] = drawing, "Predicted against measured gain, a point per query"
+        if report.feature_map:
+            made["map"] = figures.feature_map(report.feature_map, width), "Pictures and queries, laid out by likeness"
+        for name, (figure, description) in made.items():
+            text = svg.inline(figure, f"{name}-{size}", description)
+            drawn.setdefault(name, []).append(Markup(text))
+    return drawn

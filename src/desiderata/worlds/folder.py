@@ -1,0 +1,142 @@
+"""The user's own pictures: a folder with one sub-folder per class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from desiderata.errors import DesiderataError
+from desiderata.randomness import stream
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""File names that are taken for images when a folder is searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A picture that somebody put into the folder of a class.
+
+    Attributes:
+        path: Where it is.
+        label: The class.
+    """
+
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class FolderWorld:
+    """Labelled files, divided.
+
+    Attributes:
+        classes: Names, sorted. An underscore in the name of a sub-folder is read as a space, because classes
+            stand in sentences.
+        initial: What the classifier starts from.
+        validation: What its questions are meant to improve it on.
+        test: What it is measured on; may be empty.
+    """
+
+    classes: tuple[str, ...]
+    initial: tuple[LabelledFile, ...]
+    validation: tuple[LabelledFile, ...]
+    test: tuple[LabelledFile, ...] = ()
+
+
+def read_folders(
+    images: Path,
+    *,
+    validation: Path | None = None,
+    validation_share: float = 0.3,
+    test: Path | None = None,
+    seed: int = 0,
+) -> FolderWorld:
+    """Find labelled pictures, and set some aside for validation if they have no folder of their own.
+
+    Nothing is decoded here; a file counts by its name (.jpg, .jpeg, .png, .webp).
+
+    Args:
+        images: A folder with one sub-folder per class.
+        validation: Another one, with the same classes; None draws `validation_share` of every class.
+        validation_share: Between 0 and 1; at least one picture of each class is drawn and one is left.
+        test: Another one, with the same classes, or None.
+        seed: Decides the draw, together with the names of the files.
+
+    Returns:
+        The files of each part, class after class, in the order of their names.
+
+    Raises:
+        DesiderataError: A folder is missing or has no sub-folders, classes differ between folders, or a class has
+            too few pictures.
+    """
+    found = _labelled(images)
+    classes = tuple(found)
+    if len(classes) < 2:
+        raise DesiderataError(f"{images} has one class only ({', '.join(classes)}): a classifier needs two or more.")
+    if validation is None:
+        if not 0 < validation_share < 1:
+            raise DesiderataError(f"A validation share of {validation_share:g} is not between 0 and 1: try 0.3.")
+        initial, checked = _divided(images, found, validation_share, seed)
+    else:
+        initial, checked = found, _matching(validation, images, classes)
+    tested = {} if test is None else _matching(test, images, classes)
+    return FolderWorld(classes, _flat(initial), _flat(checked), _flat(tested))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the files below `folder` that are named like images, hidden ones left out, in order of their names."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def _labelled(folder: Path) -> dict[str, list[LabelledFile]]:
+    if not folder.is_dir():
+        raise DesiderataError(f"{folder} is not a folder: give one that has a sub-folder for each class.")
+    rooms = sorted(room for room in folder.iterdir() if room.is_dir() and not room.name.startswith("."))
+    if not rooms:
+        raise DesiderataError(f"{folder} has no sub-folders: make one for each class and sort the images into them.")
+    found: dict[str, list[LabelledFile]] = {}
+    for room in rooms:
+        label = " ".join(room.name.replace("_", " ").split())
+        if label in found:
+            raise DesiderataError(f"{folder} has two sub-folders for the class {label!r}: put them together.")
+        files = image_files(room)
+        if not files:
+            raise DesiderataError(f"{room} has no JPEG, PNG or WebP images: add some, or remove the sub-folder.")
+        found[label] = [LabelledFile(path, label) for path in files]
+    return dict(sorted(found.items()))
+
+
+def _matching(folder: Path, images: Path, classes: Sequence[str]) -> dict[str, list[LabelledFile]]:
+    found = _labelled(folder)
+    if difference := sorted(set(found) ^ set(classes)):
+        which = images if difference[0] in found else folder
+        raise DesiderataError(f"{which} has no sub-folder for {difference[0]!r}: both folders need the same classes.")
+    return found
+
+
+def _divided(
+    images: Path, found: dict[str, list[LabelledFile]], share: float, seed: int
+) -> tuple[dict[str, list[LabelledFile]], dict[str, list[LabelledFile]]]:
+    short = [f"{label} ({len(files)})" for label, files in found.items() if len(files) < 2]
+    if short:
+        raise DesiderataError(
+            f"{images} has too few images of {', '.join(short)}: each class needs two or more, one to learn from and "
+            "one to validate on."
+        )
+    kept: dict[str, list[LabelledFile]] = {}
+    drawn: dict[str, list[LabelledFile]] = {}
+    for label, files in found.items():
+        n = min(max(1, round(share * len(files))), len(files) - 1)
+        chosen = set(stream(seed, "validation", label).permutation(len(files))[:n].tolist())
+        drawn[label] = [file for i, file in enumerate(files) if i in chosen]
+        kept[label] = [file for i, file in enumerate(files) if i not in chosen]
+    return kept, drawn
+
+
+def _flat(found: dict[str, list[LabelledFile]]) -> tuple[LabelledFile, ...]:
+    return tuple(file for files in found.values() for file in files)

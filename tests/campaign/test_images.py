@@ -1,0 +1,155 @@
+"""What comes from outside is read safely, or refused in one sentence."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from desiderata.campaign import images
+from desiderata.campaign.images import UnreadableImage, digest_of, read_image, to_png
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG that says it is huge and holds next to nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999)) + chunk(b"IEND", b"")
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><script>alert(1)</script></svg>'
+
+HOSTILE = {
+    "bomb": png_of_size(100_000, 100_000),
+    "warned bomb": png_of_size(10_000, 10_000),
+    "quiet bomb": png_of_size(8_100, 8_100),
+    "truncated jpeg": encoded(noise(200, 200), "JPEG")[:900],
+    "truncated png": encoded(noise(200, 200), "PNG")[:-200],
+    "broken png": png_of_size(64, 64),
+    "svg": SVG,
+    "gif": encoded(noise(), "GIF"),
+    "tiff": encoded(noise(), "TIFF"),
+    "nothing": b"",
+    "text": b"hello",
+    "signature only": b"\x89PNG\r\n\x1a\n",
+    "strip": encoded(noise(2000, 8), "PNG"),
+    "dot": encoded(noise(1, 1), "PNG"),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files_are_refused_in_one_sentence_that_names_them(content: bytes, tmp_path: Path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage) as refused:
+        read_image(path)
+    message = str(refused.value)
+    assert message.startswith(str(path))
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_a_file_over_the_byte_limit_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(images, "MOST_BYTES", 1000)
+    path = tmp_path / "large.png"
+    path.write_bytes(encoded(noise(), "PNG"))
+    with pytest.raises(UnreadableImage, match="larger than"):
+        read_image(path)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path):
+    with pytest.raises(UnreadableImage, match=r"gone\.jpg does not exist"):
+        read_image(tmp_path / "gone.jpg")
+    with pytest.raises(UnreadableImage, match="is not a file"):
+        read_image(str(tmp_path))
+    with pytest.raises(UnreadableImage, match="is not a file"):
+        read_image("/dev/zero")
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_lossless_files_arrays_and_images_give_the_same_pixels(format: str, tmp_path: Path):
+    image = noise()
+    options = {"lossless": True, "exact": True} if format == "WEBP" else {}
+    content = encoded(image, format, **options)
+    (tmp_path / "a.bin").write_bytes(content)
+    names = {digest_of(read_image(one)) for one in (content, tmp_path / "a.bin", np.asarray(image), image)}
+    assert names == {digest_of(image)}
+    assert digest_of(read_image(to_png(image))) == digest_of(image)
+
+
+def test_the_digest_is_that_of_the_picture_as_ppm():
+    image = noise(16, 16)
+    import hashlib
+
+    assert digest_of(image) == hashlib.sha256(encoded(image, "PPM")).hexdigest()
+
+
+def test_orientation_is_applied_and_metadata_is_gone():
+    image = noise(40, 20)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    exif[0x010E] = "at home"
+    text = PngImagePlugin.PngInfo()
+    text.add_text("GPS", "52.5 13.4")
+    read = read_image(encoded(image, "PNG", exif=exif, pnginfo=text, icc_profile=b"profile"))
+    assert read.size == (20, 40)
+    assert digest_of(read) == digest_of(image.transpose(Image.Transpose.ROTATE_270))
+    assert not read.info
+    stored = to_png(read)
+    assert b"home" not in stored
+    assert b"52.5" not in stored
+    assert b"iCCP" not in stored
+
+
+def test_transparent_parts_become_white_and_grey_becomes_rgb():
+    clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+    assert read_image(encoded(clear, "PNG")).getpixel((3, 3)) == (255, 255, 255)
+    palette = Image.new("P", (16, 16), 0)
+    assert read_image(encoded(palette, "PNG", transparency=0)).getpixel((3, 3)) == (255, 255, 255)
+    deep = Image.fromarray(np.full((16, 16), 0x8000, np.uint16))
+    assert read_image(encoded(deep, "PNG")).getpixel((3, 3)) == (128, 128, 128)
+    assert read_image(encoded(Image.new("L", (16, 16), 7), "JPEG")).getpixel((3, 3)) == (7, 7, 7)
+    assert read_image(encoded(Image.new("CMYK", (16, 16)), "JPEG")).mode == "RGB"
+
+
+def test_large_pictures_are_reduced_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(images, "LARGEST_SIDE", 64)
+    read = read_image(noise(128, 96))
+    assert read.size == (64, 48)
+    assert digest_of(read_image(to_png(read))) == digest_of(read)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((8, 8, 3)), np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8)])
+def test_arrays_of_other_kinds_are_refused(wrong: np.ndarray):
+    with pytest.raises(UnreadableImage, match="uint8"):
+        read_image(wrong)
+
+
+def test_random_damage_never_raises_anything_else():
+    rng = np.random.default_rng(0)
+    for format in ("PNG", "JPEG", "WEBP"):
+        whole = np.frombuffer(encoded(noise(64, 48), format), np.uint8)
+        for _ in range(60):
+            damaged = whole.copy()
+            places = rng.integers(0, len(damaged), 4)
+            damaged[places] = rng.integers(0, 256, 4)
+            try:
+                read_image(damaged.tobytes())
+            except UnreadableImage as refused:
+                assert "\n" not in str(refused)

@@ -1,0 +1,249 @@
+"""The commands: the keys of their JSON, their words, and their errors."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import CLASSES, save, square
+
+from desiderata.campaign.loop import Campaign
+from desiderata.cli import main
+from desiderata.cli import look
+
+Call = Callable[..., tuple[int, dict]]
+Capture = pytest.CaptureFixture[str]
+
+ROUND_KEYS = {"number", "examples", "metrics"}
+QUERY_KEYS = {"id", "round", "label", "text", "status", "reason", "evidence"}
+
+
+def test_new_counts_what_it_found(images: Path, call: Call):
+    shutil.copy(images / "red" / "0.png", images / "red" / "copy.png")
+    status, made = call("new", "run", "--images", images, "--encoder", "colours", "--seed", 4)
+    assert status == 0
+    assert set(made) == {
+        "run",
+        "classes",
+        "encoder",
+        "strategy",
+        "seed",
+        "examples",
+        "copies_left_out",
+        "round",
+    }
+    assert made["classes"] == list(CLASSES)
+    assert sum(made["examples"].values()) == 18
+    assert made["examples"]["test"] == 0
+    assert made["copies_left_out"] == 1
+    assert set(made["round"]) == ROUND_KEYS
+    assert "validation_accuracy" in made["round"]["metrics"]
+
+
+def test_a_run_needs_neither_its_images_nor_its_folder_again(images: Path, run: Path, call: Call, tmp_path: Path):
+    shutil.rmtree(images)
+    run.rename(tmp_path / "moved")
+    status, asked = call("ask", tmp_path / "moved")
+    assert status == 0
+    assert len(asked["queries"]) == 3
+
+
+def test_folders_of_their_own_for_validation_and_test(images: Path, tmp_path: Path, call: Call):
+    for part in ("check", "measure"):
+        for label in CLASSES:
+            save(tmp_path / part / label / "a.png", label, 50 if part == "check" else 60)
+    status, made = call(
+        "new", "run", "--images", images, "--validation", "check", "--test", "measure", "--encoder", "colours"
+    )
+    assert status == 0
+    assert made["examples"] == {"initial": 18, "validation": 3, "test": 3}
+    assert "test_accuracy" in made["round"]["metrics"]
+
+
+def test_a_picture_in_two_parts_is_only_learnt_from(images: Path, tmp_path: Path, call: Call):
+    for label in CLASSES:
+        save(tmp_path / "measure" / label / "seen.png", label, 0)
+        save(tmp_path / "measure" / label / "new.png", label, 60)
+    _, made = call("new", "run", "--images", images, "--test", "measure", "--encoder", "colours")
+    assert made["examples"]["test"] == 3
+    assert made["copies_left_out"] == 3
+
+
+def test_ask_tell_and_skip(run: Path, call: Call, tmp_path: Path):
+    status, asked = call("ask", run)
+    assert status == 0
+    assert set(asked) == {"run", "round", "queries"}
+    assert asked["round"] == 1
+    assert [set(query) for query in asked["queries"]] == [QUERY_KEYS] * 3
+    assert call("ask", run)[1] == asked
+    status, told = call("tell", run, "r001-q01", save(tmp_path / "a.png", "red", 70), "--label", "red")
+    assert status == 0
+    assert set(told) == {"run", "query", "answers", "open", "closed"}
+    assert [set(answer) for answer in told["answers"]] == [{"image", "label", "weight", "source"}]
+    assert told["answers"][0]["label"] == "red"
+    assert (told["open"], told["closed"]) == (["r001-q02", "r001-q03"], None)
+    status, skipped = call("skip", run, "r001-q02", "--reason", "cannot find this")
+    assert status == 0
+    assert set(skipped) == {"run", "query", "reason", "open", "closed"}
+    _, last = call("skip", run, "r001-q03", "--reason", "no")
+    assert last["open"] == []
+    assert set(last["closed"]) == ROUND_KEYS
+    assert last["closed"]["number"] == 1
+
+
+def test_tell_takes_folders_and_stdin(run: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    call("ask", run)
+    save(tmp_path / "found" / "deep" / "a.png", "blue", 80)
+    save(tmp_path / "found" / "b.png", "blue", 81)
+    (tmp_path / "found" / "notes.txt").touch()
+    buffer = io.BytesIO()
+    square("blue", 82).save(buffer, "PNG")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(buffer.getvalue())))
+    status, told = call("tell", run, "r001-q01", tmp_path / "found", "-")
+    assert status == 0
+    assert len(told["answers"]) == 3
+
+
+def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
+    words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2"]
+    status, ran = call(*words)
+    assert status == 0
+    assert set(ran) == {"run", "rounds", "answered", "skipped"}
+    assert [one["number"] for one in ran["rounds"]] == [0, 1, 2]
+    assert ran["answered"] == 6
+    assert call(*words)[1] == ran
+    status, seen = call("status", run)
+    assert status == 0
+    assert set(seen) == {
+        "run",
+        "seed",
+        "encoder",
+        "strategy",
+        "classes",
+        "rounds",
+        "answered",
+        "skipped",
+        "images",
+        "open",
+    }
+    assert seen["rounds"] == ran["rounds"]
+    assert (seen["answered"], seen["images"], seen["open"]) == (6, 6, [])
+
+
+def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive: Path, call: Call):
+    _, ran = call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "6")
+    assert (ran["answered"], ran["skipped"]) == (15, 3)
+    assert "are in the campaign already" in Campaign.open(run).queries[-1].reason
+
+
+def test_report_hands_the_campaign_over(run: Path, call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(look, "_write", lambda campaign, path: path.write_text(str(len(campaign.rounds))), raising=True)
+    status, made = call("report", run)
+    assert (status, made) == (0, {"run": str(run), "report": str(run / "report.html")})
+    assert (run / "report.html").read_text() == "1"
+
+
+def test_words_for_people(run: Path, archive: Path, tmp_path: Path, capsys: Capture):
+    assert main(["ask", str(run)]) == 0
+    assert "r001-q01  a photo of a blue square" in capsys.readouterr().out
+    assert main(["tell", str(run), "r001-q01", str(save(tmp_path / "a.png", "blue", 70))]) == 0
+    assert "1 image of blue recorded. 2 still open in this round." in capsys.readouterr().out
+    assert main(["run", str(run), "--oracle", "archive", "--archive", str(archive), "--rounds", "1"]) == 0
+    assert "3 queries answered, 0 skipped, 3 images collected." in capsys.readouterr().out
+    assert main(["status", str(run)]) == 0
+    assert "Next: desiderata ask" in capsys.readouterr().out
+
+
+WRONG: dict[str, tuple[list[str], str]] = {
+    "no campaign": (["ask", "gone"], "gone is not a campaign: make one with `desiderata new gone`."),
+    "unknown query": (["tell", "run", "r9", "a.png"], "There is no query r9 in this campaign"),
+    "unknown label": (["tell", "run", "r001-q01", "a.png", "--label", "giraffe"], "'giraffe' is none of the classes"),
+    "missing file": (["tell", "run", "r001-q01", "gone.png"], "gone.png does not exist"),
+    "empty folder": (["tell", "run", "r001-q01", "nothing"], "nothing has no JPEG, PNG or WebP images"),
+    "no picture": (["tell", "run", "r001-q01", "notes.txt"], "notes.txt is not a JPEG, PNG or WebP image"),
+    "a picture held": (["tell", "run", "r001-q01", "images/red/0.png"], "shows the same picture as the"),
+    "no reason": (["skip", "run", "r001-q01", "--reason", ""], "cannot be skipped without a reason"),
+    "unknown oracle": (["run", "run", "--oracle", "delphi", "--rounds", "1"], "no oracle called 'delphi'"),
+    "archive without folder": (["run", "run", "--oracle", "archive", "--rounds", "1"], "needs a folder to search"),
+    "run exists": (["new", "run", "--images", "images", "--encoder", "colours"], "run is a campaign already"),
+    "neither": (["new", "x"], "give either --images or --world"),
+    "both": (["new", "x", "--images", "images", "--world", "moji"], "give either --images or --world"),
+    "world": (["new", "x", "--world", "mars"], "no world called 'mars'"),
+    "setting": (["new", "x", "--world", "moji", "--encoder", "colours", "--setting", "odd"], "setting"),
+    "extra": (["new", "x", "--world", "moji", "--test", "images"], "--test goes with --images"),
+    "encoder": (["new", "x", "--images", "images", "--encoder", "none"], "No model is called 'none'"),
+    "strategy": (["new", "x", "--images", "images", "--encoder", "colours", "--strategy", "s"], "no strategy called 's'"),
+    "no classes": (["new", "x", "--images", "nothing", "--encoder", "colours"], "nothing has no sub-folders"),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), WRONG.values(), ids=WRONG)
+def test_errors_are_one_sentence_and_change_nothing(
+    words: list[str], says: str, run: Path, tmp_path: Path, capsys: Capture
+):
+    save(tmp_path / "a.png", "red", 70)
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "notes.txt").write_text("<svg/>")
+    Campaign.open(run).ask()
+    before = Campaign.open(run).history()
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.count("\n") == 1
+    assert main([*words, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert set(json.loads(out)) == {"error"}
+    assert Campaign.open(run).history() == before
+    assert not (tmp_path / "x").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_unreadable_images_are_counted_and_named(images: Path, tmp_path: Path, capsys: Capture):
+    (images / "red" / "broken.jpg").write_bytes(b"GIF89a")
+    assert main(["new", "x", "--images", str(images), "--encoder", "colours"]) == 2
+    assert "broken.jpg is not a JPEG, PNG or WebP image" in capsys.readouterr().err
+    for i in range(4):
+        (images / "green" / f"empty{i}.png").touch()
+    assert main(["new", "x", "--images", str(images), "--encoder", "colours"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("5 of 23 images cannot be read (")
+    assert "and 2 more): remove them, or give other copies." in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_one_picture_under_two_classes_is_an_error(images: Path, capsys: Capture):
+    shutil.copy(images / "red" / "0.png", images / "green" / "same.png")
+    assert main(["new", "x", "--images", str(images), "--encoder", "colours"]) == 2
+    assert "are the same picture, as " in capsys.readouterr().err
+
+
+def test_usage_errors_are_json_too(capsys: Capture):
+    assert main(["tell", "--json"]) == 2
+    assert set(json.loads(capsys.readouterr().out)) == {"error"}
+    assert main(["tell"]) == 2
+    assert "RUN" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(run: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture):
+    from desiderata.oracles.archive import ArchiveOracle
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveOracle, "answer", stop)
+        words = ["run", str(run), "--oracle", "archive", "--archive", str(archive), "--rounds", "1"]
+        assert main(words) == 130
+    err = capsys.readouterr().err
+    assert "desiderata run" in err
+    assert "give the same command again" in err
+    assert main(words) == 0
+
+
+def test_version(capsys: Capture):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip()

@@ -1,0 +1,172 @@
+"""An archive is searched by the sentence, brings each picture once, and says when nothing fits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contracts.oracle import OracleContract, ask
+from PIL import Image
+
+from desiderata.campaign.features import FeatureCache
+from desiderata.campaign.images import digest_of, read_image
+from desiderata.campaign.oracle import CannotAnswer
+from desiderata.campaign.records import Query
+from desiderata.errors import DesiderataError
+from desiderata.oracles.archive import ArchiveOracle
+from desiderata.oracles.by_text import ByText
+from desiderata.oracles.scene import SceneOracle
+from desiderata.worlds.moji.grammar import CannotParse
+
+CLASSES = ("red", "green", "blue")
+RNG = np.random.default_rng(0)
+
+
+class Colours:
+    """Pictures and sentences in the space of colours; counts what it had to embed."""
+
+    name = "colours"
+    dim = 3
+
+    def __init__(self, tint: float = 0.0) -> None:
+        self.embedded = 0
+        self.tint = tint
+
+    def images(self, images):
+        self.embedded += len(images)
+        rows = np.array([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images]) + [self.tint, 0, 1e-6]
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def texts(self, texts):
+        rows = np.array([[name in text for name in CLASSES] for text in texts], float) + 1e-9
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def paint(path: Path, red: int, green: int, blue: int) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (16, 16), (red, green, blue))
+    image.save(path)
+    return digest_of(image)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "archive"
+    paint(root / "crimson.png", 250, 10, 10)
+    paint(root / "deep" / "brick.png", 200, 60, 40)
+    paint(root / "leaf.png", 20, 200, 30)
+    paint(root / "copy of crimson.png", 250, 10, 10)
+    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (root / "notes.txt").touch()
+    return root
+
+
+class TestContract(OracleContract):
+    @pytest.fixture
+    def make(self, folder: Path) -> Callable[[], ArchiveOracle]:
+        return lambda: ArchiveOracle(folder, Colours(), CLASSES, n=2, least_similarity=0.5)
+
+    @pytest.fixture
+    def query(self) -> Query:
+        return ask("a red square", "red")
+
+    @pytest.fixture
+    def unanswerable(self) -> Query:
+        return ask("a blue square", "blue")
+
+
+class TestScenesContract(OracleContract):
+    @pytest.fixture
+    def make(self) -> Callable[[], ByText]:
+        return lambda: ByText(SceneOracle(), "scene", CannotParse, n=2)
+
+    @pytest.fixture
+    def query(self) -> Query:
+        return ask("An image associated with cat, which illustrates that a cat is on the grass", "cat")
+
+    @pytest.fixture(params=["flurb the zorp", "two guitars on a red background"])
+    def unanswerable(self, request: pytest.FixtureRequest) -> Query:
+        return ask(request.param, "cat")
+
+
+def test_scenes_are_labelled_by_what_they_show():
+    came = ByText(SceneOracle(), "scene", CannotParse).answer(ask("a photo of a lorry", "cat"), RNG)
+    assert [label for _, label in came] == ["truck"]
+
+
+def test_the_nearest_pictures_come_first_and_copies_count_once(folder: Path):
+    oracle = ArchiveOracle(folder, Colours(), CLASSES, n=5)
+    assert len(oracle) == 3
+    came = oracle.answer(ask("a red square", "red"), RNG)
+    assert [(path.name, label) for path, label in came] == [("copy of crimson.png", None), ("brick.png", None)]
+    assert len(oracle.unreadable) == 1
+    assert "broken.jpg" in oracle.unreadable[0]
+
+
+def test_pictures_that_are_taken_are_not_brought(folder: Path):
+    taken = {digest_of(read_image(folder / "crimson.png"))}
+    oracle = ArchiveOracle(folder, Colours(), CLASSES, taken=lambda: taken)
+    assert oracle.answer(ask("red", "red"), RNG)[0][0].name == "brick.png"
+    taken |= {digest_of(read_image(path)) for path in folder.rglob("*.png")}
+    with pytest.raises(CannotAnswer, match="All 3 pictures of the archive are in the campaign already"):
+        oracle.answer(ask("red", "red"), RNG)
+
+
+def test_it_says_how_near_the_nearest_was(folder: Path):
+    oracle = ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.9)
+    with pytest.raises(CannotAnswer, match=r"the best similarity is 0\.19, and 0\.90 is the least that counts"):
+        oracle.answer(ask("a blue square", "blue"), RNG)
+
+
+def test_the_class_is_checked_unless_that_is_turned_off(folder: Path):
+    with pytest.raises(CannotAnswer, match=r"nearest picture, brick\.png, looks like red"):
+        ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.1).answer(ask("blue", "blue"), RNG)
+    trusting = ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.1, check_class=False)
+    assert trusting.answer(ask("blue", "blue"), RNG)[0][0].name == "brick.png"
+
+
+def test_a_second_search_embeds_nothing_and_finds_the_same(folder: Path):
+    first, second = Colours(), Colours()
+    a = ArchiveOracle(folder, first, CLASSES)
+    (folder / "deep" / "brick.png").rename(folder / "moved.png")
+    b = ArchiveOracle(folder, second, CLASSES)
+    assert (first.embedded, second.embedded) == (5, 1)  # one picture each is for telling encoders apart
+    assert sorted(f.image for f in a._files) == sorted(f.image for f in b._files)
+
+
+def test_another_model_of_the_same_name_does_not_get_old_embeddings(folder: Path):
+    ArchiveOracle(folder, Colours(), CLASSES)
+    later = Colours(tint=50.0)
+    ArchiveOracle(folder, later, CLASSES)
+    assert later.embedded == 5
+
+
+def test_an_interrupted_search_keeps_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("desiderata.campaign.features.BATCH", 2)
+    paths = [tmp_path / f"{i}.png" for i in range(6)]
+    for i, path in enumerate(paths):
+        paint(path, 40 * i, 10, 10)
+
+    def stop(done: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    cache, encoder = FeatureCache(), Colours()
+    with pytest.raises(KeyboardInterrupt):
+        cache.embed(encoder, paths, stop)
+    again = Colours()
+    found, unreadable = cache.embed(again, paths)
+    assert [one.path for one in found] == paths
+    assert unreadable == {}
+    assert again.embedded == 1 + 2
+
+
+def test_folders_and_caches_that_cannot_be_used(tmp_path: Path, own_cache: Path):
+    with pytest.raises(DesiderataError, match="is not a folder"):
+        ArchiveOracle(tmp_path / "gone", Colours(), CLASSES)
+    (tmp_path / "a.jpg").write_bytes(b"GIF89a")
+    with pytest.raises(DesiderataError, match="no image that can be read, and 1 that cannot"):
+        ArchiveOracle(tmp_path, Colours(), CLASSES)
+    (own_cache / "features-1.db").write_bytes(b"damaged" * 500)
+    with pytest.raises(DesiderataError, match="cannot be used"):
+        ArchiveOracle(tmp_path, Colours(), CLASSES)

@@ -1,0 +1,104 @@
+import fake_report
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from desiderata.report import Curve, Report, figures, layout, svg
+from desiderata.report.layout import Points
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=12), st.floats(1, 30))
+def test_labels_keep_apart_and_in_order(wanted, gap):
+    places = figures.apart(wanted, gap, 300)
+    gap = min(gap, 300 / max(len(wanted) - 1, 1))
+    order = np.argsort(wanted, kind="stable")
+    assert np.all(np.diff(np.array(places)[order]) >= gap - 1e-6)
+    assert min(places) >= -1e-6
+    assert max(places) <= 300 + 1e-6
+
+
+def test_labels_that_have_room_stay():
+    assert figures.apart([10, 50, 200], 17, 300) == [10, 50, 200]
+
+
+@pytest.mark.parametrize("width", [343, 720])
+def test_figures_carry_classes_and_text_and_no_styles(width):
+    report = fake_report.bench(3)
+    text = svg.inline(figures.curves(report, width), "curves", "A & B")
+    assert 'aria-label="A &amp; B"' in text
+    assert "style=" not in text
+    assert "http" not in text
+    assert "stroke-series0" in text
+    assert "pictures collected" in text, "text stays text"
+    assert ("RandomDescription" in text) == (width == 720), "narrow drawings leave names to the table"
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        Curve("one point", np.array([0]), np.array([[0.5]])),
+        Curve("one point of several runs", np.array([0]), np.array([[0.5], [0.6]])),
+        Curve("flat at the top", np.array([0, 5]), np.ones((2, 2))),
+        Curve("flat at the bottom", np.array([0, 5]), np.zeros((1, 2))),
+        Curve("long", np.arange(500), np.full((1, 500), 0.5)),
+    ],
+)
+def test_odd_curves_can_be_drawn(curve):
+    for width in (343, 720):
+        assert svg.inline(figures.curves(Report(title="t", curves=[curve]), width), "c", "d").startswith("<svg")
+
+
+@pytest.mark.parametrize("gains", [([0.1, 0.1], [0.1, 0.1]), ([0, 0], [0, 0]), ([-1e-6, 2e-6], [1e-3, -1e-3])])
+def test_odd_gains_can_be_drawn(gains):
+    predicted, realised = np.array(gains, dtype=float)
+    assert svg.inline(figures.gains(predicted, realised, 343), "g", "d").startswith("<svg")
+
+
+def test_drawing_leaves_the_settings_of_the_process_alone():
+    before = dict(matplotlib.rcParams)
+    svg.inline(figures.curves(fake_report.bench(2), 720), "c", "d")
+    assert dict(matplotlib.rcParams) == before
+
+
+def none():
+    return Points(np.zeros((0, 32)), [])
+
+
+@pytest.mark.parametrize("n", [3, 30, 120])
+def test_maps_of_any_size(n):
+    points = layout.feature_map(fake_report.points(np.random.default_rng(0), n), none(), none(), none())
+    assert points is not None
+    assert points.initial.shape == (n, 2)
+    assert np.isfinite(points.initial).all()
+    assert ("t-SNE" in points.method) == (n >= layout.FEWEST_FOR_TSNE)
+    assert svg.inline(figures.feature_map(points, 343), "m", "d").startswith("<svg")
+
+
+def test_no_plane_through_two_points():
+    assert layout.feature_map(fake_report.points(np.random.default_rng(0), 2), none(), none(), none()) is None
+
+
+def test_large_maps_are_thinned_but_keep_their_queries(monkeypatch):
+    monkeypatch.setattr(layout, "MOST_POINTS", 120)
+    rng = np.random.default_rng(0)
+    many = fake_report.points(rng, 2 * layout.MOST_POINTS)
+    queries = fake_report.points(rng, 20)
+    points = layout.feature_map(many, fake_report.points(rng, 50), none(), queries)
+    assert points is not None
+    assert len(points.queries) == 20
+    shown = len(points.initial) + len(points.collected) + len(points.queries)
+    assert shown <= layout.MOST_POINTS
+    assert shown + points.left_out == 2 * layout.MOST_POINTS + 70
+    again = layout.feature_map(many, fake_report.points(np.random.default_rng(1), 50), none(), queries)
+    assert again is not None
+    assert again.initial_labels == points.initial_labels
+
+
+def test_the_same_seed_gives_the_same_map():
+    made = [
+        layout.feature_map(fake_report.points(np.random.default_rng(0), 60), none(), none(), none(), seed=3)
+        for _ in range(2)
+    ]
+    assert np.array_equal(made[0].initial, made[1].initial)
