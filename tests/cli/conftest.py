@@ -41,7 +41,7 @@ class EachClass:
 
     def propose(self, state: CollectState, rng: np.random.Generator) -> Sequence[Proposal]:
         return [
-            Proposal(label, f"a photo of a {label} square", evidence={"predicted_gain": float(rng.random())})
+            Proposal(label, f"a photo of a {label}", evidence={"predicted_gain": float(rng.random())})
             for label in state.classes
         ]
 

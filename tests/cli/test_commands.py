@@ -10,8 +10,7 @@ import pytest
 from conftest import CLASSES, save, square
 
 from desiderata.campaign.loop import Campaign
-from desiderata.cli import main
-from desiderata.cli import look
+from desiderata.cli import look, main
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -138,6 +137,19 @@ def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive:
     assert "are in the campaign already" in Campaign.open(run).queries[-1].reason
 
 
+def test_the_moji_world_with_its_own_oracle(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("desiderata.collect.start.PER_CLASS", {"initial": 2, "validation": 2, "test": 1})
+    status, made = call("new", "run", "--world", "moji", "--setting", "narrow", "--encoder", "colours")
+    assert status == 0
+    assert made["examples"] == {"initial": 20, "validation": 20, "test": 10}
+    status, ran = call("run", "run", "--oracle", "scene", "--rounds", "1")
+    assert status == 0
+    assert (ran["answered"], ran["skipped"]) == (10, 0)
+    campaign = Campaign.open("run")
+    assert [answer.label for answer in campaign.answers] == [query.label for query in campaign.queries]
+    assert {answer.source for answer in campaign.answers} == {"scene"}
+
+
 def test_report_hands_the_campaign_over(run: Path, call: Call, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(look, "_write", lambda campaign, path: path.write_text(str(len(campaign.rounds))), raising=True)
     status, made = call("report", run)
@@ -147,7 +159,7 @@ def test_report_hands_the_campaign_over(run: Path, call: Call, monkeypatch: pyte
 
 def test_words_for_people(run: Path, archive: Path, tmp_path: Path, capsys: Capture):
     assert main(["ask", str(run)]) == 0
-    assert "r001-q01  a photo of a blue square" in capsys.readouterr().out
+    assert "r001-q01  a photo of a blue" in capsys.readouterr().out
     assert main(["tell", str(run), "r001-q01", str(save(tmp_path / "a.png", "blue", 70))]) == 0
     assert "1 image of blue recorded. 2 still open in this round." in capsys.readouterr().out
     assert main(["run", str(run), "--oracle", "archive", "--archive", str(archive), "--rounds", "1"]) == 0

@@ -3,10 +3,11 @@
 import shutil
 
 import fake_report
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-from desiderata.report import write_report
+from desiderata.report import Report, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -35,7 +36,9 @@ def addresses(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     write_report(fake_report.full(), folder / "full.html")
     write_report(fake_report.bench(), folder / "bench.html")
-    return {name: (folder / f"{name}.html").as_uri() for name in ("full", "bench")}
+    many = fake_report.confusion(np.random.default_rng(0), [f"breed number {i}" for i in range(37)])
+    write_report(Report(title="many classes", confusion=many), folder / "many.html")
+    return {name: (folder / f"{name}.html").as_uri() for name in ("full", "bench", "many")}
 
 
 def opened(browser, address, **settings):
@@ -49,16 +52,15 @@ def opened(browser, address, **settings):
     return page
 
 
-@pytest.mark.parametrize("name", ["full", "bench"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 375, 768, 1280])
+@pytest.mark.parametrize("name", ["full", "bench", "many"])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (375, "dark"), (768, "light"), (1280, "dark")])
 def test_it_fits_and_nothing_is_fetched_or_refused(browser, addresses, name, scheme, width):
     page = opened(browser, addresses[name], viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.complaints == []
     assert [url for url in page.fetched if not url.startswith("data:")] == [addresses[name]]
     drawn = page.locator("svg.figure:visible")
-    assert drawn.count() == (3 if name == "full" else 1), "each drawing once, at the size that fits"
+    assert drawn.count() == {"full": 3, "bench": 1, "many": 0}[name], "each drawing once, at the size that fits"
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 21, 26)"
     assert dark == (scheme == "dark")
     page.context.close()

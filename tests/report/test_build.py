@@ -102,6 +102,15 @@ def test_everything_a_campaign_knows_is_in_its_report(run):
     assert "There is no paint left." in render(report)
 
 
+def test_gains_are_optional_and_report_progress(run):
+    report = of_campaign(run, gains=False)
+    assert all(query.realised_gain is None for query in report.asked)
+    assert any("was not measured" in note for note in report.notes)
+    seen = []
+    of_campaign(run, progress=lambda *done: seen.append(done))
+    assert seen == [(1, 2), (2, 2)]
+
+
 def test_it_leaves_the_campaign_as_it_was(run):
     before, figures = run.history(), run.evaluate()
     of_campaign(run)

@@ -2,8 +2,10 @@ import base64
 import hashlib
 import re
 import time
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import fake_report
 import numpy as np
@@ -184,9 +186,9 @@ def test_a_hundred_photographs_stay_small_and_quick(full, tmp_path):
         np.clip(rng.normal(128, 40, (480, 640, 3)), 0, 255).astype(np.uint8) for _ in range(4)
     ]  # noise is the worst that can happen to the compression
     asked = [replace(q, images=[photographs[i % 4]] * len(q.images)) for i, q in enumerate(full.asked)]
-    started = time.perf_counter()
+    started = time.process_time()  # what it costs, however busy the machine
     write_report(replace(full, asked=asked), tmp_path / "report.html")
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
 
 
@@ -224,3 +226,14 @@ def test_a_report_that_fails_leaves_the_last_one(full, tmp_path, monkeypatch):
 def test_what_does_not_fit_is_refused(make, said):
     with pytest.raises(DesiderataError, match=said):
         make()
+
+
+def test_what_the_page_is_made_of_is_packaged():
+    root = Path(__file__).parents[2]
+    setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = setuptools["package-data"]["desiderata"]
+    package = root / "src" / "desiderata"
+    packaged = {path for pattern in patterns for path in package.glob(pattern)}
+    parts = {path for path in (package / "report").iterdir() if path.suffix in {".css", ".js", ".jinja"}}
+    assert len(parts) == 3
+    assert parts <= packaged, "pyproject.toml leaves them out of package-data"

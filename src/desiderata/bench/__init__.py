@@ -1,1 +1,1 @@
-"""TODO."""
+"""The papers' experiments: methods times seeds, cell by cell."""

@@ -11,11 +11,12 @@ Writing G = A'A + lambda I with A of n C rows, the Woodbury identity gives
 G^-1 b = (b - A' (A A' + lambda I)^-1 A b) / lambda,
 
 exact in a system of size n C.  A A' is a sum over layers of Gram matrices, so A itself is never formed.  Beyond
-`DUAL_LIMIT` rows, conjugate gradients with a Kronecker-factored preconditioner take over.
+`DUAL_LIMIT` rows, conjugate gradients take over.
 """
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,8 +24,9 @@ from torch import Tensor
 from desiderata.collect.network import Linearisation, softmax_curvature
 from desiderata.errors import DesiderataError
 
-DUAL_LIMIT = 2000
-"""Largest n * C solved exactly in the dual unless asked for otherwise."""
+DUAL_LIMIT = 1000
+"""Largest n * C solved in the dual unless asked for otherwise: there its factor costs about as much as one solve by
+conjugate gradients, and a second solve is free."""
 
 
 class GaussNewton:
@@ -43,67 +45,57 @@ class GaussNewton:
         self.floor = l2 + damping
         self.p = linear.logits.softmax(-1)
 
-    def product(self, v: Tensor) -> Tensor:
-        """G v for directions v of shape (..., P)."""
-        return self.linear.vjp(self.curvature(self.linear.jvp(v))) + self.floor * v
-
-    def curvature(self, t: Tensor) -> Tensor:
-        """w_i (diag p_i - p_i p_i') t_i for changes t of the logits, shape (..., n, C)."""
-        return self.weights[:, None] * softmax_curvature(self.p, t)
+    def product(self, v: Tensor, *, bare: bool = False) -> Tensor:
+        """Return G v for directions v of shape (..., P); without lambda I when `bare`."""
+        image = self.linear.vjp(self.weights[:, None] * softmax_curvature(self.p, self.linear.jvp(v)))
+        return image if bare else image + self.floor * v
 
     def solve(
         self,
         b: Tensor,
         *,
-        method: str = "auto",
+        method: Literal["auto", "dual", "cg"] = "auto",
         tolerance: float = 1e-8,
-        max_iterations: int = 2000,
         start: Tensor | None = None,
+        precondition: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """G^-1 b for one or many right-hand sides.
+        """Solve G x = b for one or many right-hand sides.
 
         Args:
             b: Right-hand sides, shape (..., P).
-            method: "dual" (exact), "cg", or "auto": "dual" up to `DUAL_LIMIT` rows, "cg" above.
-            tolerance: Relative residual that "cg" must reach for each right-hand side.
-            max_iterations: Limit on "cg".
+            method: "dual" (exact; its factor is kept for further calls), "cg", or "auto": "dual" up to `DUAL_LIMIT`
+                rows, "cg" above.
+            tolerance: Relative residual that "cg" reaches for each right-hand side.
             start: First guess for "cg", shape of b.
+            precondition: Approximate inverse for "cg"; see `conjugate_gradients`.
 
         Returns:
-            Shape of b.
+            x, shape of b.
         """
-        n, n_classes = self.p.shape
-        if method == "dual" or (method == "auto" and n * n_classes <= DUAL_LIMIT):
-            rows = self._rows(b)
-            inner = torch.cholesky_solve(rows.reshape(-1, rows.shape[-1]).mT, self._factor).mT
-            return (b - self._rows_t(inner.reshape(rows.shape))) / self.floor
-        return conjugate_gradients(
-            self.product, b, self.preconditioner, tolerance=tolerance, max_iterations=max_iterations, start=start
-        )
-
-    @cached_property
-    def preconditioner(self) -> "Kronecker":
-        """Kronecker-factored approximation of G, inverted."""
-        return Kronecker(self.linear, self.weights, self.floor)
+        if method == "cg" or (method == "auto" and self.p.numel() > DUAL_LIMIT):
+            return conjugate_gradients(self.product, b, tolerance=tolerance, start=start, precondition=precondition)
+        rows = self._rows(b)
+        inner = torch.cholesky_solve(rows.reshape(-1, rows.shape[-1]).mT, self._factor).mT
+        return (b - self._rows_t(inner.reshape(rows.shape))) / self.floor
 
     @cached_property
     def _factor(self) -> Tensor:
-        """Cholesky factor of A A' + floor I, shape (n C, n C)."""
+        """Return the Cholesky factor of A A' + floor I, shape (n C, n C)."""
         return torch.linalg.cholesky(
             _gram(self.linear, self._roots) + self.floor * torch.eye(self.p.numel(), dtype=self.p.dtype)
         )
 
     @cached_property
     def _roots(self) -> Tensor:
-        """Roots F_i of w_i (diag p_i - p_i p_i') = F_i F_i'; columns first, shape (C, n, C)."""
+        """Return the roots F_i of w_i (diag p_i - p_i p_i') = F_i F_i'; columns first, shape (C, n, C)."""
         return _curvature_roots(self.p, self.weights)
 
     def _rows(self, v: Tensor) -> Tensor:
-        """A v, shape (..., n C)."""
+        """Return A v, shape (..., n C)."""
         return torch.einsum("knc,...nc->...nk", self._roots, self.linear.jvp(v)).flatten(-2)
 
     def _rows_t(self, u: Tensor) -> Tensor:
-        """A' u for u of shape (..., n C)."""
+        """Return A' u for u of shape (..., n C)."""
         u = u.unflatten(-1, tuple(self.p.shape))
         return self.linear.vjp(torch.einsum("knc,...nk->...nc", self._roots, u))
 
@@ -130,7 +122,7 @@ class Kronecker:
             self.factors.append((out_basis, in_basis, scale))
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Apply the inverse to v of shape (..., P)."""
+        """Return the inverse applied to v of shape (..., P)."""
         parts: list[Tensor] = []
         for (weight, bias), (out_basis, in_basis, scale) in zip(self.network.layers(v), self.factors, strict=True):
             joined = torch.cat([weight, bias.unsqueeze(-1)], -1)
@@ -142,21 +134,22 @@ class Kronecker:
 def conjugate_gradients(
     product: Callable[[Tensor], Tensor],
     b: Tensor,
-    preconditioner: Callable[[Tensor], Tensor],
     *,
     tolerance: float,
     max_iterations: int = 2000,
     start: Tensor | None = None,
+    precondition: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Solve product(x) = b for every right-hand side at once by preconditioned conjugate gradients.
 
     Args:
         product: A positive definite operator on (..., P).
         b: Right-hand sides, shape (..., P).
-        preconditioner: Approximate inverse of `product`, positive definite.
         tolerance: Relative residual ||b - product(x)|| / ||b|| to reach for each right-hand side.
         max_iterations: Limit on applications of `product`.
         start: First guess, shape of b.
+        precondition: Approximate inverse of `product`, positive definite; the identity by default.  An unpreconditioned
+            Gauss-Newton solve is quick already, its spectrum being a few outliers above a floor.
 
     Returns:
         x, shape of b.
@@ -172,7 +165,7 @@ def conjugate_gradients(
         open_ = residual.norm(dim=-1) > stop
         if not open_.any():
             return x
-        z = preconditioner(residual)
+        z = residual if precondition is None else precondition(residual)
         previous, squared = squared, (residual * z).sum(-1)
         direction = z + (squared / previous).unsqueeze(-1) * direction
         image = product(direction)
@@ -207,14 +200,14 @@ def dense(product: Callable[[Tensor], Tensor], size: int) -> Tensor:
 
 
 def _curvature_roots(p: Tensor, weights: Tensor) -> Tensor:
-    """F with F_i F_i' = w_i (diag p_i - p_i p_i'), as (column, point, class): F = sqrt(w) (diag sqrt(p) - p sqrt(p)')."""
+    """Return F_i = sqrt(w_i) (diag sqrt(p_i) - p_i sqrt(p_i)'), so that F_i F_i' is the curvature, as (column, n, C)."""
     root = p.sqrt()
     columns = torch.diag_embed(root) - root.unsqueeze(-1) * p.unsqueeze(-2)
     return (weights.sqrt()[:, None, None] * columns).movedim(1, 0)
 
 
 def _gram(linear: Linearisation, cotangents: Tensor) -> Tensor:
-    """Gram matrix of the rows cotangents[k, i]' J_i, shape (n K, n K), layer by layer.
+    """Return the Gram matrix of the rows cotangents[k, i]' J_i, shape (n K, n K), layer by layer.
 
     A layer's rows are outer products of deltas and inputs, and <d h', e g'> = <d, e> <h, g>.
     """

@@ -48,11 +48,14 @@ class Objective:
         """Return the derivative of J with respect to the logits, w_i (p_i - y_i), shape (..., n, C)."""
         return self.weights[:, None] * (linear.logits.softmax(-1) - self.y)
 
+    def mean_loss(self, linear: Linearisation) -> Tensor:
+        """Return the weighted mean cross-entropy (...), without the penalty."""
+        return (linear.logits.logsumexp(-1) - (linear.logits * self.y).sum(-1)) @ self.weights
+
     def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return J (...) and its gradient (..., P) at `theta` (..., P)."""
         linear, away = self.linearise(theta), theta - self.centre
-        losses = linear.logits.logsumexp(-1) - (linear.logits * self.y).sum(-1)
-        value = losses @ self.weights + 0.5 * self.l2 * away.square().sum(-1)
+        value = self.mean_loss(linear) + 0.5 * self.l2 * away.square().sum(-1)
         return value, linear.vjp(self.residual(linear)) + self.l2 * away
 
     def hessian_product(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
@@ -66,7 +69,14 @@ class Objective:
         return lambda v: linear.second_order(v, residual, curvature)[0] + self.l2 * v
 
 
-def minimise(objective: Objective, theta: Tensor, tolerance: float, max_iterations: int) -> tuple[Tensor, float, int]:
+def minimise(
+    objective: Objective,
+    theta: Tensor,
+    tolerance: float,
+    max_iterations: int,
+    *,
+    precondition: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Tensor, float, int]:
     """Minimise J from `theta`: trust-region Newton-CG with the exact Hessian, from theta_0 after some L-BFGS.
 
     Args:
@@ -74,6 +84,7 @@ def minimise(objective: Objective, theta: Tensor, tolerance: float, max_iteratio
         theta: Where to start, shape (P,).
         tolerance: Gradient norm to reach.
         max_iterations: Limit on L-BFGS and Newton steps together.
+        precondition: Approximate inverse Hessian, positive definite; made and renewed on the way by default.
 
     Returns:
         The parameters reached, their gradient norm, and the number of steps taken.
@@ -82,13 +93,14 @@ def minimise(objective: Objective, theta: Tensor, tolerance: float, max_iteratio
     if theta is objective.centre:
         theta, steps = _lbfgs(objective, theta, min(_LBFGS_STEPS, max_iterations))
     value, gradient = objective.value_and_gradient(theta)
-    radius, first = 1.0, steps
-    precondition: Callable[[Tensor], Tensor] | None = None
+    radius, first, given = 1.0, steps, precondition
     while (norm := float(gradient.norm())) > tolerance and steps < max_iterations and radius > 1e-12:
-        if precondition is None or (steps - first) % _REFRESH == 0:
+        if precondition is None or (given is None and (steps - first) % _REFRESH == 0):
             precondition = Kronecker(objective.linearise(theta), objective.weights, objective.l2)
         product = objective.hessian_product(theta)
-        step, predicted, at_edge = _steihaug(product, gradient, precondition, radius, min(0.1, norm**0.5))
+        # Superlinear far out (Nocedal & Wright 2006, section 7.1), but no closer than the tolerance asks.
+        forcing = max(min(0.1, norm**0.5), 0.3 * tolerance / norm)
+        step, predicted, at_edge = _steihaug(product, gradient, precondition, radius, forcing)
         new_value, new_gradient = objective.value_and_gradient(theta + step)
         # Near the minimum the fall drowns in rounding; the gradient then decides.
         resolved = predicted > 1e-13 * abs(float(value))

@@ -117,12 +117,12 @@ class CollectLearner:
         figures = {
             "train_accuracy": self._accuracy(self.features, self.labels),
             "validation_accuracy": self._accuracy(self.validation.features, self.validation.labels),
-            "validation_loss": self._loss(self.validation),
+            "validation_loss": mean_loss(self.head, self.validation),
             "gradient_norm": float(self.head.gradient_norm_),
         }
         if self.test is not None:
             figures["test_accuracy"] = self._accuracy(self.test.features, self.test.labels)
-            figures["test_loss"] = self._loss(self.test)
+            figures["test_loss"] = mean_loss(self.head, self.test)
         return figures
 
     def confusion(self, part: str = "test") -> NDArray[np.int64]:
@@ -201,6 +201,8 @@ class CollectLearner:
     def _accuracy(self, features: Features, labels: NDArray[np.int64]) -> float:
         return float(np.mean(self.head.predict(features) == labels))
 
-    def _loss(self, rows: LabelledSet) -> float:
-        given = self.head.predict_proba(rows.features)[np.arange(len(rows)), rows.labels]
-        return float(-np.log(np.maximum(given, 1e-12)).mean())
+
+def mean_loss(head: HeadClassifier, rows: LabelledSet) -> float:
+    """Return the mean cross-entropy of a fitted head on labelled points, in nats."""
+    given = head.predict_proba(rows.features)[np.arange(len(rows)), rows.labels]
+    return float(-np.log(np.maximum(given, 1e-12)).mean())

@@ -111,7 +111,7 @@ class _View:
         weights = objective.weights.float()
         curvature = GaussNewton(linear, weights * n / (n + 1), objective.l2, damping)
         residual = weights[:, None] * (linear.logits.softmax(-1) - objective.y.float())
-        return cls(classifier.network_, theta, LeadingInverse(curvature, rank), linear.vjp(residual), n + 1)
+        return cls(classifier.network_, theta, LeadingInverse.of(curvature, rank), linear.vjp(residual), n + 1)
 
     def look(self, X: ArrayLike) -> _Points:
         linear = Linearisation(self.network, self.theta, torch.as_tensor(np.asarray(X, dtype=np.float32)))

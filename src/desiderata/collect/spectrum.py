@@ -9,6 +9,9 @@ What is cut off lies between 1/(lambda + mu_R) and 1/lambda and is given the lat
 data, too uncertain by at most mu_R / lambda in the others.
 """
 
+from dataclasses import dataclass, replace
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -17,14 +20,9 @@ from desiderata.collect.network import Linearisation
 from desiderata.errors import DesiderataError
 
 
+@dataclass(frozen=True)
 class LeadingInverse:
-    """Approximate G^-1 by randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4).
-
-    Args:
-        curvature: The operator G; float32 serves well and is twice as fast.
-        rank: Number of eigenpairs kept, > 0; everything there is when it exceeds n * C or P.
-        sweeps: Products with G beyond the first.
-        seed: Fixes the starting block.
+    """G^-1 from the leading eigenpairs.
 
     Attributes:
         basis: V, orthonormal rows, shape (R, P).
@@ -32,7 +30,26 @@ class LeadingInverse:
         floor: lambda.
     """
 
-    def __init__(self, curvature: GaussNewton, rank: int = 256, sweeps: int = 2, seed: int = 0) -> None:
+    basis: Tensor
+    eigenvalues: Tensor
+    floor: float
+
+    @classmethod
+    def of(cls, curvature: GaussNewton, rank: int = 256, sweeps: int = 2, seed: int = 0) -> Self:
+        """Find the pairs by randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4).
+
+        Args:
+            curvature: The operator G; float32 serves well and is twice as fast.
+            rank: Number R of pairs kept, > 0; all there are when it exceeds n C or P.
+            sweeps: Products with G beyond the first, >= 0.
+            seed: Fixes the starting block.
+
+        Returns:
+            The inverse, in the precision of `curvature`.
+
+        Raises:
+            DesiderataError: When `rank` is below 1.
+        """
         if rank < 1:
             raise DesiderataError(f"rank is {rank}, but at least one eigenpair is needed: try 256.")
         n_parameters = curvature.linear.network.n_parameters
@@ -40,23 +57,25 @@ class LeadingInverse:
         generator = torch.Generator().manual_seed(seed)
         block = torch.randn(width, n_parameters, generator=generator, dtype=curvature.p.dtype)
         for _ in range(1 + sweeps):
-            block = torch.linalg.qr((curvature.product(block) - curvature.floor * block).mT).Q.mT
-        image = curvature.product(block) - curvature.floor * block
-        eigenvalues, rotation = torch.linalg.eigh(block @ image.mT)
+            block = torch.linalg.qr(curvature.product(block, bare=True).mT).Q.mT
+        eigenvalues, rotation = torch.linalg.eigh(block @ curvature.product(block, bare=True).mT)
         keep = slice(max(0, width - rank), None)
-        self.basis = (rotation[:, keep].mT @ block).flip(0)
-        self.eigenvalues = eigenvalues[keep].clamp(min=0).flip(0)
-        self.floor = curvature.floor
+        basis = rotation[:, keep].mT @ block
+        return cls(basis.flip(0), eigenvalues[keep].clamp(min=0).flip(0), curvature.floor)
+
+    def double(self) -> Self:
+        """Return the same inverse in float64."""
+        return replace(self, basis=self.basis.double(), eigenvalues=self.eigenvalues.double())
 
     @property
     def shrinkage(self) -> Tensor:
-        """mu / (mu + lambda): how far the data determine each direction, shape (R,)."""
+        """Return mu / (mu + lambda): how far the data determine each direction, shape (R,)."""
         return self.eigenvalues / (self.eigenvalues + self.floor)
 
     def solve(self, b: Tensor) -> Tensor:
-        """Approximate G^-1 b, shape (..., P)."""
+        """Return about G^-1 b, shape (..., P)."""
         return (b - ((b @ self.basis.mT) * self.shrinkage) @ self.basis) / self.floor
 
     def features(self, linear: Linearisation) -> Tensor:
-        """Sensitivity of every logit to every kept direction, J V', shape (n, C, R)."""
+        """Return the sensitivity J V' of every logit to every kept direction, shape (n, C, R)."""
         return linear.jvp(self.basis).movedim(0, -1)

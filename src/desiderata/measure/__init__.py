@@ -1,1 +1,1 @@
-"""TODO."""
+"""Figures with their uncertainty."""

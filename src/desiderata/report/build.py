@@ -1,7 +1,7 @@
 """From a campaign to its report."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -42,6 +42,8 @@ def of_campaign(
     command: str = "",
     ceiling: float | None = None,
     notes: Sequence[str] = (),
+    gains: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Gather what the report of a campaign shows; nothing is recorded.
 
@@ -52,6 +54,8 @@ def of_campaign(
         command: What to type to do it again.
         ceiling: Accuracy with far more labelled pictures, where it was measured.
         notes: More sentences on what was left out and why.
+        gains: Whether to measure what each answer was worth on its own, which takes one short fit for each.
+        progress: Called while that is measured, with the number of rounds done and of all rounds.
 
     Returns:
         The report. What the campaign does not know is left out of it, with a note.
@@ -76,11 +80,13 @@ def of_campaign(
     collecting = isinstance(learner, CollectLearner)
     if not collecting:
         remarks.append("Mistakes, the map and measured gains are shown for classifiers on frozen features only.")
+    elif not gains:
+        remarks.append("What each answer was worth on its own was not measured.")
     return Report(
         title=title or (campaign.path.name if campaign.path else "a campaign in memory"),
         curves=curves,
         control=curves[1].method if len(curves) > 1 else "",
-        asked=_asked(campaign, realised_gains(campaign) if collecting else {}),
+        asked=_asked(campaign, realised_gains(campaign, progress) if collecting and gains else {}),
         confusion=_confusion(campaign, learner, last) if collecting else None,
         feature_map=_map(learner, held, exchanges, campaign) if collecting else None,
         reproduce=_reproduce(campaign, held, command),

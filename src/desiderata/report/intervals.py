@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from desiderata.measure.intervals import estimate
+
 CONFIDENCE = 0.95
 
 
@@ -38,11 +40,8 @@ def of_mean(values: NDArray[np.float64]) -> Interval:
     Returns:
         The mean with its bounds, which are NaN for a single value.
     """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Interval(mean, math.nan, math.nan)
-    half = _quantile(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half)
+    found = estimate(values, CONFIDENCE)
+    return Interval(found.mean, found.low, found.high)
 
 
 def of_difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Interval:
@@ -66,7 +65,7 @@ def of_difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Int
     if a + b == 0:
         return Interval(value, value, value)
     freedom = float((a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1)))
-    half = _quantile(freedom) * math.sqrt(float(a + b))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(float(a + b))
     return Interval(value, value - half, value + half)
 
 
@@ -105,7 +104,3 @@ def of_rank_agreement(x: NDArray[np.float64], y: NDArray[np.float64]) -> Interva
     z, error = math.atanh(rho), math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
     half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
     return Interval(rho, math.tanh(z - half), math.tanh(z + half))
-
-
-def _quantile(freedom: float) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))

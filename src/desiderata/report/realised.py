@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from desiderata.collect.learner import CollectLearner
 from desiderata.collect.state import CollectState
 
 
-def realised_gains(campaign: Campaign) -> dict[str, float]:
+def realised_gains(campaign: Campaign, progress: Callable[[int, int], None] | None = None) -> dict[str, float]:
     """Measure by how much the validation loss fell through each answer.
 
     The head of the round before is fitted on from where it stands to all it knew then and this one answer; so the
@@ -24,6 +24,7 @@ def realised_gains(campaign: Campaign) -> dict[str, float]:
 
     Args:
         campaign: A collecting campaign. Its learner is left where the last closed round left it.
+        progress: Called with the number of rounds done and of all rounds; a round of ten takes seconds.
 
     Returns:
         Falls of the mean cross-entropy in nats, above 0 where the answer helped, by the id of the query. Queries
@@ -41,6 +42,8 @@ def realised_gains(campaign: Campaign) -> dict[str, float]:
             if not isinstance(learner, CollectLearner):
                 return {}
             gains |= _of_round(learner.state([], number), answered, weights)
+        if progress:
+            progress(number, last)
     campaign.learner_at(last)
     return gains
 

@@ -48,15 +48,15 @@ class Recipe:
     """
 
     shards: int = 60
-    pictures: int = 340_000
+    pictures: int = 520_000
     batch: int = 96
     large_batch: int = 256
-    large_share: float = 0.25
+    large_share: float = 0.1
     learning_rate: float = 1e-3
     warmup: float = 0.03
     weight_decay: float = 0.05
-    attribute_weight: float = 0.25
-    complete: float = 0.7
+    attribute_weight: float = 0.35
+    complete: float = 0.5
     seed: int = 0
 
 
@@ -118,12 +118,13 @@ class Trainer:
         self.mean = torch.tensor(self.processor.image_mean, device=device).view(3, 1, 1)
         self.std = torch.tensor(self.processor.image_std, device=device).view(3, 1, 1)
 
-    def run(self, report: Callable[[str], None] = print, every: int = 250) -> CLIPModel:
+    def run(self, report: Callable[[str], None] = print, every: int = 250, save_every: int = 500) -> CLIPModel:
         """Train to the end.
 
         Args:
             report: Takes a line of progress.
-            every: Steps between lines; checkpoints are written ten times as rarely.
+            every: Steps between lines.
+            save_every: Steps between checkpoints.
 
         Returns:
             The trained model.
@@ -134,21 +135,22 @@ class Trainer:
         clock = time.monotonic()
         rows, size = iter(()), 0
         for step, (batch, progress) in enumerate(plan):
-            if step < done:
-                continue
             if batch != size:
                 size, sizes = batch, [len(shard.scenes) for shard in self.shards]
-                rows = batches(sizes, size, stream(self.recipe.seed, "order", step))
+                rows = batches(sizes, size, stream(self.recipe.seed, "order", size))
+            chosen = next(rows)
+            if step < done:
+                continue
             for group in self.optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
-            figures = self.step(next(rows), stream(self.recipe.seed, "caption", step))
+            figures = self.step(chosen, stream(self.recipe.seed, "caption", step))
             seen += batch
             if step % every == every - 1:
                 line = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
                 rate = (seen - started) / (time.monotonic() - clock)
                 report(f"step {step + 1}/{len(plan)} {line} {rate:.0f} pictures/s")
                 clock, started = time.monotonic(), seen
-            if step % (every * 10) == every * 10 - 1:
+            if step % save_every == save_every - 1:
                 save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1)
         save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(plan))
         return self.model
@@ -189,7 +191,9 @@ class Trainer:
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=math.log(100))
             hits = (logits.argmax(1) == own).float().mean().item()
-        return {"contrast": contrast.item(), "attributes": attributes.item(), "places": places.item(), "top-1": hits}
+            guesses = self.heads(image * math.sqrt(image.shape[-1]))["subject"].argmax(1)
+            subject = (guesses == targets.subject).float().mean().item()
+        return {"contrast": contrast.item(), "attributes": attributes.item(), "places": places.item(), "top-1": hits, "subject": subject}
 
     def _attributes(self, embedding: Tensor, targets: Targets, rows: slice | Tensor) -> Tensor:
         # Unit vectors times sqrt(d) have entries of order one, which a linear head can work with.

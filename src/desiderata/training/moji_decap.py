@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from desiderata.describe.decap import DecapDecoder
-from desiderata.foundation.encoder import Encoder
+from desiderata.foundation.encoder import Encoder, load_encoder
+from desiderata.foundation.registry import locate
 from desiderata.randomness import stream
 from desiderata.training.checkpoint import load_checkpoint, save_checkpoint
 from desiderata.training.corpus import draw_scenes
@@ -133,3 +134,20 @@ def train_decoder(
             save_checkpoint(checkpoint, modules, optimizer, step + 1)
     save_checkpoint(checkpoint, modules, optimizer, total)
     return DecapDecoder(model, prefix, tokenizer, embeddings[: recipe.memory])
+
+
+def train_moji_decap(work: Path, encoder_name: str = "moji-clip") -> DecapDecoder:
+    """Train moji-decap in a folder, resuming what is there.
+
+    Args:
+        work: Where the checkpoint is kept.
+        encoder_name: The encoder whose text embeddings it reads; its tokenizer is the decoder's.
+
+    Returns:
+        The trained decoder.
+    """
+    recipe = DecapRecipe()
+    encoder = load_encoder(encoder_name)
+    tokenizer = AutoTokenizer.from_pretrained(locate(encoder_name))
+    captions = moji_captions(recipe.captions, recipe.seed)
+    return train_decoder(encoder, tokenizer, captions, recipe, work / "moji-decap.safetensors")

@@ -1,0 +1,210 @@
+"""GenMQD's experiment on the Moji world: every method, setting and seed is a cell with a file of its own."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from desiderata.bench.world import MojiBench, Sizes
+from desiderata.campaign.loop import Campaign
+from desiderata.campaign.oracle import Oracle
+from desiderata.collect.learner import CollectLearner
+from desiderata.collect.strategies import STRATEGIES, make_strategy
+from desiderata.errors import DesiderataError
+from desiderata.files import write_text
+from desiderata.oracles.by_text import ByText
+from desiderata.oracles.scene import SceneOracle
+from desiderata.worlds.moji.reader import CannotParse
+from desiderata.worlds.moji.scene import CLASSES
+from desiderata.worlds.moji.settings import SETTINGS
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One run of one method.
+
+    Attributes:
+        setting: Name of the setting.
+        seed: Of the initial and validation pictures, the head, the strategy and the oracle.
+        method: Name of the strategy.
+        rounds: How many rounds.
+        encoder: Name of the encoder.
+        initial: Labelled pictures of each class at the start.
+        validation: Validation pictures of each class.
+        test: Test pictures of each class.
+    """
+
+    setting: str
+    seed: int
+    method: str
+    rounds: int = 50
+    encoder: str = "moji-clip"
+    initial: int = 10
+    validation: int = 10
+    test: int = 500
+
+    def path(self, out: Path) -> Path:
+        """Return where its result is kept; cells that differ in anything have different files."""
+        key = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return out / "cells" / f"{self.setting}-{self.method}-{self.seed}-{key}.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment.
+
+    Attributes:
+        settings: Names of settings.
+        methods: Names of strategies.
+        seeds: How many seeds, counted from 0.
+        rounds: Rounds of each cell.
+        encoder: Name of the encoder.
+        sizes: Pictures of each class.
+
+    Raises:
+        DesiderataError: A name is unknown, or a number is not positive.
+    """
+
+    settings: Sequence[str] = tuple(SETTINGS)
+    methods: Sequence[str] = tuple(STRATEGIES)
+    seeds: int = 10
+    rounds: int = 50
+    encoder: str = "moji-clip"
+    sizes: Sizes = Sizes()
+
+    def __post_init__(self) -> None:
+        for what, names, known in (("setting", self.settings, SETTINGS), ("method", self.methods, STRATEGIES)):
+            if unknown := [name for name in names if name not in known]:
+                raise DesiderataError(f"There is no {what} called {unknown[0]!r}; choose from {', '.join(known)}.")
+        if min(self.seeds, self.rounds) < 1:
+            raise DesiderataError("An experiment needs at least one seed and one round; give larger numbers.")
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield every cell, all methods of a seed together."""
+        for seed in range(self.seeds):
+            for setting in self.settings:
+                for method in self.methods:
+                    yield Cell(
+                        setting,
+                        seed,
+                        method,
+                        self.rounds,
+                        self.encoder,
+                        self.sizes.initial,
+                        self.sizes.validation,
+                        self.sizes.test,
+                    )
+
+
+def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
+    """Run one method once.
+
+    Args:
+        cell: What to run.
+        world: Of the cell's setting.
+
+    Returns:
+        The cell's own fields; `curve`, pairs of examples collected and test accuracy; `queries`, what was asked in
+        each round with its evidence; `validation_loss` after each round; `skipped`, how many queries the oracle
+        could not answer.
+    """
+    initial, validation, test = world.data(cell.seed)
+    learner = CollectLearner(world.encoder, CLASSES, initial, validation, test, seed=cell.seed)
+    strategy = make_strategy(cell.method, world.tools)
+    campaign = Campaign.create(None, learner=learner, strategy=strategy, seed=cell.seed)
+    campaign.run(scene_oracle(), cell.rounds)
+    queries = campaign.queries
+    return {
+        **asdict(cell),
+        "curve": [[done.examples, done.metrics["test_accuracy"]] for done in campaign.rounds],
+        "validation_loss": [done.metrics["validation_loss"] for done in campaign.rounds],
+        "queries": [
+            {"round": query.round, "label": query.label, "text": query.text, **query.proposal.evidence}
+            for query in queries
+        ],
+        "skipped": sum(query.status == "skipped" for query in queries),
+    }
+
+
+def scene_oracle() -> Oracle:
+    """Return the oracle that answers sentences with scenes, one picture for each query."""
+    return ByText(SceneOracle(), "scene", CannotParse)
+
+
+def run_plan(
+    plan: Plan, out: Path, processes: int = 1, progress: Callable[[int, int, str], None] | None = None
+) -> list[dict[str, Any]]:
+    """Run every cell that has no result yet.
+
+    Args:
+        plan: The experiment.
+        out: Where results go; the same call again goes on after a kill.
+        processes: Cells at a time, each on one core.
+        progress: Called with the number of cells done, of all cells, and the one just done.
+
+    Returns:
+        The results of all cells, in the plan's order.
+    """
+    cells = list(plan.cells())
+    todo = [cell for cell in cells if not cell.path(out).exists()]
+    report = progress or (lambda _done, _all, _name: None)
+    done = len(cells) - len(todo)
+    report(done, len(cells), "")
+    if processes == 1:
+        for cell in todo:
+            _keep(cell, out)
+            done += 1
+            report(done, len(cells), f"{cell.setting} {cell.method} {cell.seed}")
+    elif todo:
+        with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
+            jobs = {pool.submit(_keep, cell, out): cell for cell in todo}
+            for job in as_completed(jobs):
+                job.result()
+                done += 1
+                report(done, len(cells), f"{jobs[job].setting} {jobs[job].method} {jobs[job].seed}")
+    return [json.loads(cell.path(out).read_text()) for cell in cells]
+
+
+def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
+    """Measure what needs no method: the zero-shot line and the ceiling of every setting, kept in `out`."""
+    path = out / "reference.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for name in plan.settings:
+        if name not in known:
+            world = _world(name, out, plan.encoder, plan.sizes)
+            known[name] = {"zero_shot": world.zero_shot, "ceiling": world.ceiling()}
+            write_text(path, json.dumps(known, indent=1))
+    return {name: known[name] for name in plan.settings}
+
+
+_worlds: dict[tuple[str, Path, str, Sizes], MojiBench] = {}
+
+
+def _world(setting: str, out: Path, encoder: str, sizes: Sizes) -> MojiBench:
+    key = (setting, out, encoder, sizes)
+    if key not in _worlds:
+        world = MojiBench(setting, out / "features", encoder, sizes)
+        for other in _worlds.values():  # one encoder and one bank serve every setting
+            if other._encoder == encoder:
+                world.__dict__["encoder"], world.__dict__["tools"] = other.encoder, other.tools
+        _worlds[key] = world
+    return _worlds[key]
+
+
+def _keep(cell: Cell, out: Path) -> None:
+    sizes = Sizes(cell.initial, cell.validation, cell.test)
+    result = run_cell(cell, _world(cell.setting, out, cell.encoder, sizes))
+    write_text(cell.path(out), json.dumps(result))
+
+
+def _alone() -> None:
+    """Give a worker one core, so that workers do not wait for each other's threads."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,86 @@
+"""`desiderata demo`: the main job, start to end, in two minutes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from desiderata.cli.output import AsJson, show_json
+
+if TYPE_CHECKING:
+    from desiderata.campaign.loop import Campaign
+
+METHODS = ("genmqd", "text-influence", "random-text")
+"""What the demonstration compares; the first is the one whose queries the report shows in full."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder of the campaigns and the report.")] = Path("demo"),
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of ten queries.")] = 5,
+    setting: Annotated[str, typer.Option(help="Of the Moji world: iid, narrow or shifted.")] = "shifted",
+    seed: Annotated[int, typer.Option(min=0, help="Seeds everything.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Let a classifier say what it lacks, bring it, and write a report. Everything needed is bundled.
+
+    JSON: report, rounds [{strategy, examples, test_accuracy}].
+    """
+    from desiderata.campaign.config import Config
+    from desiderata.campaign.loop import Campaign
+    from desiderata.cli.progress import bar
+    from desiderata.collect.build import create, make_oracle
+    from desiderata.report import write_report
+    from desiderata.report.build import NAMES, of_campaign
+
+    campaigns: list[Campaign] = []
+    with bar("Starting", quiet=json) as progress:
+        done, steps = 0, len(METHODS) * (rounds + 1) + 1
+        for method in METHODS:
+            progress(done, steps, f"{NAMES.get(method, method)}: looking at the first pictures")
+            run = out / method
+            config = Config(
+                seed, "collect", {"kind": "moji", "setting": setting}, "moji-clip", {"name": method}
+            )
+            campaign = Campaign.open(run) if run.exists() else create(run, config)[0]
+            for number in range(1, rounds + 1):
+                done += 1
+                progress(done, steps, f"{NAMES.get(method, method)}: round {number} of {rounds}")
+                campaign.run(make_oracle("scene", campaign), number)
+            done += 1
+            campaigns.append(campaign)
+        progress(done, steps, "Writing the report")
+        command = f"desiderata demo {out} --rounds {rounds} --setting {setting} --seed {seed}"
+        path = out / "report.html"
+        write_report(of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=command), path)
+    _close(campaigns, path, json)
+
+
+def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:
+    rows = [
+        (campaign.config.strategy["name"], [(one.examples, one.metrics["test_accuracy"]) for one in campaign.rounds])
+        for campaign in campaigns
+    ]
+    if json:
+        listed = [
+            {"strategy": name, "examples": n, "test_accuracy": accuracy} for name, points in rows for n, accuracy in points
+        ]
+        show_json({"report": str(path), "rounds": listed})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from desiderata.report.build import NAMES
+
+    table = Table("test accuracy after", *(f"{n} pictures" for n, _ in rows[0][1]), box=None)
+    for name, points in rows:
+        table.add_row(NAMES.get(name, name), *(f"{accuracy:.1%}" for _, accuracy in points))
+    Console().print(table)
+    print("\nAsked last:")
+    for query in campaigns[0].queries[-3:]:
+        print(f"  {query.text}")
+    print(f"\nThe whole story, with pictures: {path}")

@@ -1,0 +1,133 @@
+"""`desiderata models`: which pretrained models there are, and how the bundled ones are made."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from desiderata.cli.output import AsJson, show_json
+from desiderata.errors import DesiderataError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="List, describe and train pretrained models.")
+    group.command("list")(list_models)
+    group.command()(info)
+    group.command()(train)
+    group.command()(evaluate)
+    app.add_typer(group, name="models")
+
+
+def list_models(json: AsJson = False) -> None:
+    """List the models that have a short name.
+
+    JSON: models [{name, kind, bundled, source, about}].
+    """
+    from desiderata.foundation.registry import MODELS
+
+    if json:
+        rows = [
+            {"name": m.name, "kind": m.kind, "bundled": m.bundled, "source": m.source, "about": m.about}
+            for m in MODELS.values()
+        ]
+        show_json({"models": rows})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "kind", "where", "about", box=None)
+    for model in MODELS.values():
+        table.add_row(model.name, model.kind, "bundled" if model.bundled else model.source, model.about)
+    Console().print(table)
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A name of the list.")],
+    json: AsJson = False,
+) -> None:
+    """Show a model's card.
+
+    JSON: name, kind, bundled, source, about, path, bytes, card.
+    """
+    from desiderata.foundation.registry import MODELS, locate
+
+    if name not in MODELS:
+        raise DesiderataError(f"No model is called {name!r}; choose from {', '.join(MODELS)}.")
+    model = MODELS[name]
+    folder = Path(locate(name)) if model.bundled else None
+    card = (folder / "README.md").read_text("utf-8") if folder and (folder / "README.md").exists() else ""
+    size = sum(file.stat().st_size for file in folder.iterdir()) if folder and folder.is_dir() else None
+    if json:
+        show_json(
+            {
+                "name": name,
+                "kind": model.kind,
+                "bundled": model.bundled,
+                "source": model.source,
+                "about": model.about,
+                "path": str(folder) if folder else None,
+                "bytes": size,
+                "card": card,
+            }
+        )
+        return
+    if folder is None:
+        print(f"{name}: {model.about}. Fetched from the hub ({model.source}) when it is first used.")
+        return
+    print(f"{folder} ({(size or 0) / 1e6:.1f} MB)\n\n{card.split('---')[-1].strip()}")
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="moji-clip or moji-decap.")],
+    work: Annotated[Path, typer.Option(help="Folder of scenes and checkpoints; the same command goes on from it.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the finished model; WORK/NAME by default.")] = None,
+    encoder: Annotated[str, typer.Option(help="For moji-decap: the encoder whose embeddings it reads.")] = "moji-clip",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for torch's choice.")] = 0,
+) -> None:
+    """Train a bundled model as it was trained for shipping. An interrupted call is resumed by the same call."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    folder = out or work / name
+    if name == "moji-clip":
+        from desiderata.training.moji_clip import Recipe, Trainer
+
+        trainer = Trainer(work, Recipe(), device)
+        trainer.run()
+        trainer.save(folder)
+    elif name == "moji-decap":
+        from desiderata.training.moji_decap import train_moji_decap
+
+        train_moji_decap(work, encoder).save(folder)
+    else:
+        raise DesiderataError(f"{name!r} cannot be trained here: choose moji-clip or moji-decap.")
+    print(f"Written: {folder}")
+
+
+def evaluate(
+    name: Annotated[str, typer.Argument(help="moji-clip or moji-decap, or a directory of either kind.")],
+    encoder: Annotated[str, typer.Option(help="For a decoder: the encoder whose embeddings it reads.")] = "moji-clip",
+    n: Annotated[int, typer.Option(min=1000, help="Held-out scenes, a multiple of 1,000.")] = 5000,
+    json: AsJson = False,
+) -> None:
+    """Measure a model on held-out scenes of the Moji world.
+
+    JSON: model, scenes, and one key for each figure; see the model cards.
+    """
+    from desiderata.describe.decap import EXTRAS, load_decoder
+    from desiderata.foundation.encoder import load_encoder
+    from desiderata.foundation.registry import locate
+    from desiderata.training.evaluate import evaluate_decoder, evaluate_encoder
+
+    if (Path(locate(name)) / EXTRAS).exists():
+        figures = evaluate_decoder(load_decoder(name), load_encoder(encoder), n)
+    else:
+        figures = evaluate_encoder(load_encoder(name), n)
+    if json:
+        show_json({"model": name, "scenes": n, **figures})
+        return
+    for title, value in figures.items():
+        print(f"{title:32} {value:.4f}")

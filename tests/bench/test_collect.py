@@ -1,0 +1,111 @@
+"""The experiment on a tiny scale, with an encoder that knows colours and words."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from desiderata.bench import collect as bench
+from desiderata.bench.collect import Cell, Plan, run_cell, run_plan
+from desiderata.bench.summary import table, write_summary
+from desiderata.bench.world import MojiBench, Sizes
+from desiderata.collect.toolbox import RetrievalDescriber, Toolbox
+from desiderata.describe.bank import SentenceBank
+from desiderata.errors import DesiderataError
+from desiderata.randomness import stream
+from desiderata.worlds.moji.sampler import sentence_bank
+from desiderata.worlds.moji.scene import CLASSES
+
+SIZES = Sizes(initial=2, validation=2, test=3)
+
+
+class Crude:
+    """Pictures by their mean colours in four quarters, sentences by their letters."""
+
+    name, dim = "crude", 12
+
+    def images(self, images):
+        rows = [np.asarray(image, float).reshape(2, 32, 2, 32, 3).mean((1, 3)).ravel() - 127.3 for image in images]
+        return np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def texts(self, texts):
+        rows = np.array([[text.count(letter) + 0.1 for letter in "aeiourstnlgd"] for text in texts])
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MojiBench:
+    encoder = Crude()
+    bank = SentenceBank.of({c: sentence_bank(c, 12, stream(0, "bank", c)) for c in CLASSES}, encoder)
+    made = MojiBench("narrow", tmp_path / "features", sizes=SIZES)
+    made.__dict__["encoder"] = encoder
+    made.__dict__["tools"] = Toolbox(encoder, CLASSES, bank, RetrievalDescriber(bank))
+    monkeypatch.setattr(bench, "_world", lambda *_: made)
+    monkeypatch.setattr("desiderata.bench.world.fingerprint", lambda encoder: encoder.name)
+    return made
+
+
+def plan(**changes) -> Plan:
+    options = {"settings": ("narrow",), "methods": ("random-text", "random-description"), "seeds": 2, "rounds": 2}
+    return Plan(**{**options, "sizes": SIZES, **changes})
+
+
+def test_a_cell_counts_what_it_collected(world: MojiBench):
+    result = run_cell(Cell("narrow", 0, "random-text", 2, initial=2, validation=2, test=3), world)
+    assert [examples for examples, _ in result["curve"]] == [0, 10, 20]
+    assert all(0 <= accuracy <= 1 for _, accuracy in result["curve"])
+    assert len(result["validation_loss"]) == 3
+    assert {query["text"] for query in result["queries"]} >= {"a photo of a cat", "a photo of an airplane"}
+    assert result["skipped"] == 0
+
+
+def test_a_cell_is_the_same_again(world: MojiBench):
+    cell = Cell("narrow", 1, "random-description", 2, initial=2, validation=2, test=3)
+    assert json.dumps(run_cell(cell, world)) == json.dumps(run_cell(cell, world))
+
+
+def test_an_interrupted_plan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ran: list[Cell] = []
+    whole = run_cell
+
+    def counted(cell, world):
+        ran.append(cell)
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        return whole(cell, world)
+
+    monkeypatch.setattr(bench, "run_cell", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan(), tmp_path)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
+    assert len(kept) == 2
+    results = run_plan(plan(), tmp_path)
+    assert len(ran) == 5  # the third was tried again, none of the first two
+    assert len(results) == 4
+    assert all((tmp_path / "cells" / name).read_bytes() == content for name, content in kept.items())
+
+
+def test_cells_that_differ_in_anything_have_files_of_their_own(tmp_path: Path):
+    a, b = Cell("narrow", 0, "random-text", 2), Cell("narrow", 0, "random-text", 3)
+    assert a.path(tmp_path) != b.path(tmp_path)
+
+
+def test_the_summary_says_what_the_cells_say(tmp_path: Path):
+    results = run_plan(plan(), tmp_path)
+    reference = {"narrow": {"zero_shot": 0.5, "ceiling": 0.96}}
+    text = write_summary(results, reference, tmp_path)
+    final = [100 * result["curve"][-1][1] for result in results if result["method"] == "random-text"]
+    assert f"{np.mean(final):.1f} ±" in text
+    assert "zero-shot 50.0%, ceiling 96.0%, 2 seeds" in text
+    rows = (tmp_path / "raw.csv").read_text().splitlines()
+    assert len(rows) == 1 + 4 * 3
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    assert table(results, reference) == (tmp_path / "table.md").read_text()
+
+
+def test_what_cannot_be_meant_is_refused():
+    with pytest.raises(DesiderataError, match="setting called 'wide'"):
+        plan(settings=("wide",))
+    with pytest.raises(DesiderataError, match="at least one seed"):
+        plan(seeds=0)

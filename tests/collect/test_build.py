@@ -1,0 +1,89 @@
+"""A campaign is put together from names, and again from what was recorded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_learner import CLASSES, Colours, picture
+
+from desiderata.campaign.config import Config
+from desiderata.campaign.loop import Campaign
+from desiderata.collect import build
+from desiderata.errors import DesiderataError
+
+
+@pytest.fixture(autouse=True)
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "load_encoder", lambda _name: Colours())
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(CLASSES):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(4):
+            picture(label, rng).save(tmp_path / "images" / name / f"{i}.png")
+    return tmp_path / "images"
+
+
+def config(images: Path, strategy: str = "random-text", **options) -> Config:
+    world = {"kind": "folder", "images": str(images), "validation_share": 0.5, **options}
+    return Config(seed=1, half="collect", world=world, encoder="colours", strategy={"name": strategy})
+
+
+@pytest.mark.parametrize("strategy", ["random-text", "genmqd", "text-influence"])
+def test_a_campaign_made_from_names_is_built_again_from_its_directory(strategy: str, images: Path, tmp_path: Path):
+    made, copies = build.create(tmp_path / "run", config(images, strategy), None)
+    assert copies == 0
+    asked = made.ask()
+    assert sorted(query.label for query in asked) == sorted(CLASSES)
+    opened = Campaign.open(tmp_path / "run")
+    assert opened.ask() == asked
+    assert opened.learner.save() == made.learner.save()
+
+
+def test_captions_of_the_users_own_are_asked_for(images: Path, tmp_path: Path):
+    captions = tmp_path / "captions.txt"
+    captions.write_text("a red door\nthe green hills\nblue\n")
+    made, _ = build.create(tmp_path / "run", config(images, "random-description", captions=str(captions)))
+    texts = {query.label: query.text for query in made.ask()}
+    assert "a red door" in texts["red"]
+    assert "the green hills" in texts["green"]
+    captions.write_text("a red door\n")
+    with pytest.raises(DesiderataError, match="nothing to say about 'green'"):
+        build.create(tmp_path / "other", config(images, captions=str(captions)))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_bank_is_embedded_once(images: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch):
+    first, _ = build.create(tmp_path / "run", config(images, "random-description"))
+    assert len(list((own_cache / "banks").iterdir())) == 1
+    monkeypatch.setattr(build.SentenceBank, "of", None)
+    again, _ = build.create(tmp_path / "again", config(images, "random-description"))
+    assert [query.text for query in again.ask()] == [query.text for query in first.ask()]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"strategy": {"name": "psychic"}}, "No strategy is called 'psychic'"),
+        ({"strategy": {"name": "genmqd", "colour": 1}}, "strategy genmqd cannot be made"),
+        ({"head": {"depth": 3}}, "The head cannot be made"),
+        ({"head": {"l2": 0}}, "l2 is 0"),
+        ({"world": {"kind": "mars"}}, "no world of the kind 'mars'"),
+    ],
+)
+def test_names_that_mean_nothing(change: dict, says: str, images: Path, tmp_path: Path):
+    from dataclasses import replace
+
+    with pytest.raises(DesiderataError, match=says):
+        build.create(tmp_path / "run", replace(config(images), **change))
+
+
+def test_the_head_is_as_the_configuration_says(images: Path, tmp_path: Path):
+    from dataclasses import replace
+
+    made, _ = build.create(tmp_path / "run", replace(config(images), head={"hidden": [5, 4], "warm_start": True}))
+    assert made.learner.head.hidden == (5, 4)
+    assert Campaign.open(tmp_path / "run").learner.head.warm_start is True
