@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fake_parts import AskInTurn, Noise, RunningMean
@@ -122,7 +123,7 @@ def main(folder: Path) -> dict[str, object]:
     point = 1
     while True:
         path = folder / str(point)
-        if not killed(child(path, lambda: kill_at(point))):
+        if not killed(child(path, partial(kill_at, point))):
             break
         wrong += [f"point {point}: {one}" for one in what_is_wrong(path)]
         killed(child(path))

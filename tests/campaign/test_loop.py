@@ -67,6 +67,14 @@ def test_tell_records_pictures_labels_weights_and_closes_the_round(campaign: Cam
     assert exchanges[1].labels.tolist() == [CLASSES.index("ship")]
 
 
+def test_one_picture_need_not_be_a_list(campaign: Campaign, tmp_path: Path):
+    one, two = campaign.ask()
+    a, b = images(2)
+    a.save(tmp_path / "a.png")
+    assert len(campaign.tell(one, str(tmp_path / "a.png"))) == 1
+    assert len(campaign.tell(two, np.asarray(b))) == 1
+
+
 def test_a_round_does_not_depend_on_the_order_of_the_answers(tmp_path: Path):
     told = images(2)
     histories = []
@@ -224,7 +232,7 @@ def test_looking_in_between_changes_nothing(tmp_path: Path):
     for rounds in range(1, 4):
         queries = watched.ask()
         oracle = Noise()
-        for query in queries:
+        for _ in queries:
             watched.fit()
             watched.evaluate()
             assert watched.learner_at(0).evaluate() == watched.rounds[0].metrics

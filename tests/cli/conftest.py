@@ -12,6 +12,7 @@ from desiderata.campaign.config import Config
 from desiderata.campaign.records import Proposal
 from desiderata.cli import main
 from desiderata.collect import build
+from desiderata.collect.learner import CollectLearner
 from desiderata.collect.state import CollectState
 from desiderata.errors import DesiderataError
 
@@ -70,6 +71,7 @@ def instant_parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             raise DesiderataError(f"There is no strategy called {config.strategy['name']!r}: choose genmqd.")
         return EachClass()
 
+    monkeypatch.setitem(CollectLearner.__init__.__kwdefaults__, "tolerance", 10.0)  # any head will do
     monkeypatch.setattr(build, "load_encoder", load)
     monkeypatch.setattr(build, "_strategy", strategy)
     monkeypatch.chdir(tmp_path)

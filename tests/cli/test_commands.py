@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CLASSES, save, square
 
+from conftest import CLASSES, save, square
 from desiderata.campaign.loop import Campaign
-from desiderata.cli import look, main
+from desiderata.cli import main
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -150,11 +150,16 @@ def test_the_moji_world_with_its_own_oracle(call: Call, monkeypatch: pytest.Monk
     assert {answer.source for answer in campaign.answers} == {"scene"}
 
 
-def test_report_hands_the_campaign_over(run: Path, call: Call, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(look, "_write", lambda campaign, path: path.write_text(str(len(campaign.rounds))), raising=True)
+def test_the_report_of_a_run_says_how_to_make_it_again(run: Path, archive: Path, call: Call):
+    call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "1")
+    before = Campaign.open(run).history()
     status, made = call("report", run)
     assert (status, made) == (0, {"run": str(run), "report": str(run / "report.html")})
-    assert (run / "report.html").read_text() == "1"
+    page = (run / "report.html").read_text("utf-8")
+    assert "a photo of a green" in page
+    assert "desiderata new run --images" in page
+    assert Campaign.open(run).history() == before
+    assert call("report", run, "--out", run.parent / "other.html")[1]["report"] == str(run.parent / "other.html")
 
 
 def test_words_for_people(run: Path, archive: Path, tmp_path: Path, capsys: Capture):
@@ -186,7 +191,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "setting": (["new", "x", "--world", "moji", "--encoder", "colours", "--setting", "odd"], "setting"),
     "extra": (["new", "x", "--world", "moji", "--test", "images"], "--test goes with --images"),
     "encoder": (["new", "x", "--images", "images", "--encoder", "none"], "No model is called 'none'"),
-    "strategy": (["new", "x", "--images", "images", "--encoder", "colours", "--strategy", "s"], "no strategy called 's'"),
+    "strategy": (
+        ["new", "x", "--images", "images", "--encoder", "colours", "--strategy", "s"],
+        "no strategy called 's'",
+    ),
     "no classes": (["new", "x", "--images", "nothing", "--encoder", "colours"], "nothing has no sub-folders"),
 }
 

@@ -27,7 +27,7 @@ def test_help_imports_nothing_heavy_and_is_quick():
 def test_help_of_every_command_is_quick():
     code = (
         "import sys; from desiderata.cli import main\n"
-        "for command in ('new', 'ask', 'tell', 'skip', 'run', 'status', 'report'): assert main([command, '--help']) == 0\n"
+        "for name in ('new', 'ask', 'tell', 'skip', 'run', 'status', 'report'): assert main([name, '--help']) == 0\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

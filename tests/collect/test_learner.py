@@ -48,7 +48,9 @@ def labelled(n: int, seed: int) -> LabelledSet:
 
 
 def learner(**options) -> CollectLearner:
-    return CollectLearner(Colours(), CLASSES, labelled(6, 1), labelled(9, 2), labelled(12, 3), hidden=(8, 8), **options)
+    return CollectLearner(
+        Colours(), CLASSES, labelled(6, 1), labelled(9, 2), labelled(12, 3), hidden=(8, 8), **options
+    )
 
 
 class AskForOne:

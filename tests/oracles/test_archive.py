@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contracts.oracle import OracleContract, ask
 from PIL import Image
 
+from contracts.oracle import OracleContract, ask
 from desiderata.campaign.features import FeatureCache
 from desiderata.campaign.images import digest_of, read_image
 from desiderata.campaign.oracle import CannotAnswer
@@ -34,7 +34,8 @@ class Colours:
 
     def images(self, images):
         self.embedded += len(images)
-        rows = np.array([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images]) + [self.tint, 0, 1e-6]
+        rows = np.array([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images])
+        rows += np.array([self.tint, 0, 1e-6])
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def texts(self, texts):

@@ -20,7 +20,9 @@ def test_each_class_is_divided_by_the_share_and_nothing_is_lost(tmp_path: Path):
     folder = fill(tmp_path, cat=10, dog=3, golden_retriever=2)
     world = read_folders(folder, validation_share=0.3, seed=1)
     assert world.classes == ("cat", "dog", "golden retriever")
-    counts = [(sum(f.label == c for f in world.initial), sum(f.label == c for f in world.validation)) for c in world.classes]
+    counts = [
+        (sum(f.label == c for f in world.initial), sum(f.label == c for f in world.validation)) for c in world.classes
+    ]
     assert counts == [(7, 3), (2, 1), (1, 1)]
     assert {f.path for f in world.initial} | {f.path for f in world.validation} == set(folder.rglob("*.jpg"))
     assert world.test == ()

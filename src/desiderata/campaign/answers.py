@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from desiderata.campaign.images import ImageLike, digest_of, read_image
@@ -37,7 +38,7 @@ def find_open(store: Store, query: Query | str) -> Query:
 def check(
     store: Store,
     query: Query,
-    images: Sequence[ImageLike],
+    images: ImageLike | Sequence[ImageLike],
     labels: Sequence[str | None] | str | None,
     source: str,
 ) -> tuple[list[Answer], list[Image.Image]]:
@@ -47,7 +48,9 @@ def check(
         Refused: There are no images, the labels do not fit, or a picture is in the campaign already.
         UnreadableImage: An image is not one.
     """
-    if not images:
+    if isinstance(images, str | bytes | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        images = [images]
+    if not len(images):
         raise Refused(f"No image was given for {query.id}: give at least one, or skip the query.")
     if labels is None or isinstance(labels, str):
         labels = [labels] * len(images)

@@ -148,7 +148,7 @@ class Campaign:
     def tell(
         self,
         query: Query | str,
-        images: Sequence[ImageLike],
+        images: ImageLike | Sequence[ImageLike],
         labels: Sequence[str | None] | str | None = None,
         source: str = "person",
     ) -> list[Answer]:
@@ -158,7 +158,7 @@ class Campaign:
 
         Args:
             query: The query or its id.
-            images: One or more pictures, new to the campaign.
+            images: A picture or several, new to the campaign: files, bytes of files, or pixels.
             labels: What each shows, or one label for all; None stands for the class asked for.
             source: Who answered.
 

@@ -44,7 +44,12 @@ def collect(
     from desiderata.worlds.moji.settings import SETTINGS
 
     plan = Plan(
-        _listed(setting, tuple(SETTINGS)), _listed(methods, tuple(STRATEGIES)), seeds, rounds, encoder, Sizes(test=test)
+        _listed(setting, tuple(SETTINGS)),
+        _listed(methods, tuple(STRATEGIES)),
+        seeds,
+        rounds,
+        encoder,
+        Sizes(test=test),
     )
     reference = lines_of_reference(plan, out)
     with bar("Running", quiet=json) as progress:

@@ -29,12 +29,15 @@ def ask(run: Run, json: AsJson = False) -> None:
     from desiderata.campaign.loop import Campaign
 
     campaign = Campaign.open(run)
+    before = len(campaign.rounds)
     queries = campaign.ask()
     number = queries[0].round if queries else campaign.rounds[-1].number
     if json:
         show_json({"run": str(run), "round": number, "queries": [query_json(query) for query in queries]})
+    elif not queries and len(campaign.rounds) > before:
+        print(f"Round {number} is closed: its points were synthesised, so that nobody has to bring anything.")
     elif not queries:
-        print(f"Nothing is asked after round {number}: the strategy sees nothing more to gain from images.")
+        print(f"Nothing is asked after round {number}: the strategy sees nothing more to gain.")
     else:
         print(f"Round {number}. Please bring:")
         for query in queries:

@@ -43,9 +43,7 @@ def demo(
         for method in METHODS:
             progress(done, steps, f"{NAMES.get(method, method)}: looking at the first pictures")
             run = out / method
-            config = Config(
-                seed, "collect", {"kind": "moji", "setting": setting}, "moji-clip", {"name": method}
-            )
+            config = Config(seed, "collect", {"kind": "moji", "setting": setting}, "moji-clip", {"name": method})
             campaign = Campaign.open(run) if run.exists() else create(run, config)[0]
             for number in range(1, rounds + 1):
                 done += 1
@@ -67,7 +65,9 @@ def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:
     ]
     if json:
         listed = [
-            {"strategy": name, "examples": n, "test_accuracy": accuracy} for name, points in rows for n, accuracy in points
+            {"strategy": name, "examples": n, "test_accuracy": accuracy}
+            for name, points in rows
+            for n, accuracy in points
         ]
         show_json({"report": str(path), "rounds": listed})
         return

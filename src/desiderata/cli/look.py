@@ -1,5 +1,7 @@
 """`desiderata status | report`: looking at a run."""
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,16 +79,35 @@ def report(
     """
     from desiderata.campaign.loop import Campaign
 
+    from desiderata.cli.progress import bar
+
     path = out or run / "report.html"
-    _write(Campaign.open(run), path)
+    with bar("Measuring what each answer was worth", quiet=json) as progress:
+        _write(Campaign.open(run), path, progress)
     if json:
         show_json({"run": str(run), "report": str(path)})
     else:
         print(f"Written: {path}")
 
 
-def _write(campaign: "Campaign", path: Path) -> None:
-    from desiderata.collect.account import account_of
+def _write(campaign: "Campaign", path: Path, progress: "Callable[[int, int], None] | None" = None) -> None:
     from desiderata.report import write_report
+    from desiderata.report.build import of_campaign
 
-    write_report(account_of(campaign), path)
+    campaign.settle()
+    write_report(of_campaign(campaign, command=_command(campaign), progress=progress), path)
+
+
+def _command(campaign: "Campaign") -> str:
+    """Return what to type to make this campaign again; empty for one that was made from Python."""
+    config = campaign.config
+    if config.half != "collect":
+        return ""
+    words = ["desiderata", "new", campaign.path.name if campaign.path else "RUN"]
+    for name, value in config.world.items():
+        if name != "kind":
+            words += [f"--{name.replace('_', '-')}", str(value)]
+        elif value != "folder":
+            words += ["--world", str(value)]
+    words += ["--encoder", config.encoder, "--strategy", str(config.strategy["name"]), "--seed", str(config.seed)]
+    return shlex.join(words + ["--warm-start"] * bool(config.head.get("warm_start")))

@@ -82,7 +82,9 @@ def train(
     name: Annotated[str, typer.Argument(help="moji-clip or moji-decap.")],
     work: Annotated[Path, typer.Option(help="Folder of scenes and checkpoints; the same command goes on from it.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the finished model; WORK/NAME by default.")] = None,
-    encoder: Annotated[str, typer.Option(help="For moji-decap: the encoder whose embeddings it reads.")] = "moji-clip",
+    encoder: Annotated[
+        str, typer.Option(help="For moji-decap: the encoder whose embeddings it reads.")
+    ] = "moji-clip",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for torch's choice.")] = 0,
 ) -> None:

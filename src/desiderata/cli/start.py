@@ -1,11 +1,12 @@
 """`desiderata new`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from desiderata.cli.output import AsJson, Run, figures, show_json
+from desiderata.cli.output import AsJson, Run, figures, round_json, show_json
 from desiderata.errors import DesiderataError
 
 STRATEGY = "genmqd"
@@ -38,6 +39,9 @@ def new(
         str | None, typer.Option(help="A model's name, directory or hub id (clip-vit-b32; moji-clip for moji).")
     ] = None,
     strategy: Annotated[str, typer.Option(help="What decides on the queries.")] = STRATEGY,
+    warm_start: Annotated[
+        bool, typer.Option("--warm-start", help="Go on from the last round's weights; anew every round without it.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seeds everything.")] = 0,
     json: AsJson = False,
 ) -> None:
@@ -54,15 +58,12 @@ def new(
         seed=seed,
         half="collect",
         world=place,
-        encoder=encoder or ENCODERS[place["kind"]],
+        encoder=_absolute(encoder or ENCODERS[place["kind"]]),
         strategy={"name": strategy},
+        head={"warm_start": True} if warm_start else {},
     )
     with bar("Embedding images", quiet=json) as progress:
         campaign, copies = create(run, config, progress)
-    from collections import Counter
-
-    from desiderata.cli.output import round_json
-
     parts = Counter(one.part for one in campaign.store.held())
     first = campaign.rounds[0]
     if json:
@@ -84,6 +85,10 @@ def new(
     if copies:
         print(f"{copies} images were left out because they are copies of others.")
     print(f"Next: desiderata ask {run}")
+
+
+def _absolute(encoder: str) -> str:
+    return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
 
 
 def _world(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A three-layer head on frozen features, as a scikit-learn classifier."""
 
 import warnings
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 
     J(theta) = (sum_i w_i CE_i) / (sum_i w_i) + l2/2 ||theta - theta_0||^2,
 
-    with theta_0 the initial draw of `seed` (He et al. 2015) and biases included.  The paper (GenMQD, section 3.4) fixes
-    three layers and leaves activation and regularisation open.  Both are chosen so that a minimiser exists, is
-    reached, and moves smoothly with the data, as influence functions presume: a smooth activation (see `Network`) and
-    a pull towards theta_0 (see `Objective`).  Everything is float64, full-batch and fixed by `seed`.
+    with theta_0 the initial draw of `seed` (He et al. 2015) and biases included.  The paper (GenMQD, section 3.4)
+    fixes three layers and leaves activation and regularisation open.  Both are chosen so that a minimiser exists,
+    is reached, and moves smoothly with the data, as influence functions presume: a smooth activation (see `Network`)
+    and a pull towards theta_0 (see `Objective`).  Everything is float64, full-batch and fixed by `seed`.
 
     Args:
         hidden: Widths of the hidden layers.
@@ -33,8 +33,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         tolerance: Norm of the gradient of J at which a fit counts as converged, > 0.
         max_iterations: Limit on the steps of a fit.  A fit that ends above `tolerance` warns.
         seed: Non-negative integer that fixes theta_0.
-        warm_start: Start from the parameters of the previous fit, where shapes agree.  The objective, theta_0 included,
-            stays the same.
+        warm_start: Start from the parameters of the previous fit, where shapes agree.  The objective, theta_0
+            included, stays the same.
         activation: "tanh", or "softplus" (a smooth ReLU).
 
     Attributes:
@@ -87,16 +87,18 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
             DesiderataError: When a parameter is out of range, or `y` holds a label that is not in `classes`.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_ = np.unique(np.asarray(y if classes is None else classes))
-        weights = torch.from_numpy(_check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True))
+        x, labels = cast(Any, validate_data(self, cast(Any, X), cast(Any, y), dtype=np.float64))
+        check_classification_targets(labels)
+        self.classes_ = np.unique(np.asarray(labels if classes is None else classes))
+        weights = torch.from_numpy(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
         if not weights.sum() > 0:
-            raise DesiderataError("All sample weights are zero, so there is nothing to fit: give some a weight above 0.")
+            raise DesiderataError(
+                "All sample weights are zero, so there is nothing to fit: give some a weight above 0."
+            )
 
-        self.network_ = Network((X.shape[1], *self.hidden, len(self.classes_)), self.activation)
+        self.network_ = Network((x.shape[1], *self.hidden, len(self.classes_)), self.activation)
         self.centre_ = self.network_.initial(self.seed)
-        objective = self.objective(X, y, weights)
+        objective = self.objective(x, labels, weights)
         start = self.centre_
         if self.warm_start and getattr(self, "theta_", None) is not None and self.theta_.shape == start.shape:
             start = self.theta_
@@ -127,7 +129,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         weights = torch.ones(len(x), dtype=torch.float64)
         if sample_weight is not None:
             weights = torch.as_tensor(sample_weight, dtype=torch.float64)
-        return Objective(self.network_, x, self.one_hot(y), weights / weights.sum(), self.l2, self.centre_)
+        total = float(weights.sum())
+        return Objective(self.network_, x, self.one_hot(y), weights / total, self.l2, self.centre_, total)
 
     def one_hot(self, y: ArrayLike) -> Tensor:
         """Encode labels.
@@ -186,12 +189,14 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.network_.logits(self.theta_, torch.from_numpy(X))
+        x = validate_data(self, cast(Any, X), dtype=np.float64, reset=False)
+        return self.network_.logits(self.theta_, torch.from_numpy(x))
 
     def _check_parameters(self) -> None:
         if not self.l2 > 0:
-            raise DesiderataError(f"l2 is {self.l2}, but must be above 0: it is what gives every direction curvature.")
+            raise DesiderataError(
+                f"l2 is {self.l2}, but must be above 0: it is what gives every direction curvature."
+            )
         if not self.tolerance > 0:
             raise DesiderataError(f"tolerance is {self.tolerance}, but must be above 0: try 1e-5.")
         if not all(width > 0 for width in self.hidden):

@@ -2,8 +2,8 @@ r"""The damped Gauss-Newton matrix of a fitted head, and its inverse.
 
 G = sum_i w_i J_i' (diag p_i - p_i p_i') J_i + (l2 + damping) I,  sum_i w_i = 1,
 
-with J_i the (C, P) Jacobian of the logits at x_i and p_i the class probabilities (Schraudolph 2002; Martens 2020).  It
-is the Hessian of the fitting objective without the term that carries second derivatives of the network, so it is
+with J_i the (C, P) Jacobian of the logits at x_i and p_i the class probabilities (Schraudolph 2002; Martens 2020).
+It is the Hessian of the fitting objective without the term that carries second derivatives of the network, so it is
 positive definite with smallest eigenvalue >= l2 + damping wherever it is taken; the exact Hessian need not be.
 
 Writing G = A'A + lambda I with A of n C rows, the Woodbury identity gives
@@ -88,7 +88,7 @@ class GaussNewton:
     @cached_property
     def _roots(self) -> Tensor:
         """Return the roots F_i of w_i (diag p_i - p_i p_i') = F_i F_i'; columns first, shape (C, n, C)."""
-        return _curvature_roots(self.p, self.weights)
+        return curvature_roots(self.p, self.weights)
 
     def _rows(self, v: Tensor) -> Tensor:
         """Return A v, shape (..., n C)."""
@@ -112,7 +112,7 @@ class Kronecker:
     def __init__(self, linear: Linearisation, weights: Tensor, floor: float) -> None:
         self.network = linear.network
         self.factors: list[tuple[Tensor, Tensor, Tensor]] = []
-        deltas = linear.deltas(_curvature_roots(linear.logits.softmax(-1), weights))
+        deltas = linear.deltas(curvature_roots(linear.logits.softmax(-1), weights))
         for delta, h in zip(deltas, linear.inputs, strict=True):
             h = torch.cat([h, torch.ones_like(h[:, :1])], 1)
             delta = delta.flatten(0, 1)
@@ -148,8 +148,8 @@ def conjugate_gradients(
         tolerance: Relative residual ||b - product(x)|| / ||b|| to reach for each right-hand side.
         max_iterations: Limit on applications of `product`.
         start: First guess, shape of b.
-        precondition: Approximate inverse of `product`, positive definite; the identity by default.  An unpreconditioned
-            Gauss-Newton solve is quick already, its spectrum being a few outliers above a floor.
+        precondition: Approximate inverse of `product`, positive definite; the identity by default, since the spectrum
+            of a Gauss-Newton matrix is a few outliers above a floor.
 
     Returns:
         x, shape of b.
@@ -172,7 +172,7 @@ def conjugate_gradients(
         bend = (direction * image).sum(-1)
         if (bend[open_] <= 0).any():
             raise DesiderataError(
-                "The curvature is not positive definite here, so it has no inverse to use: add damping or fit further."
+                "The curvature is not positive definite here, so there is no inverse: add damping or fit further."
             )
         # A finished right-hand side stands still, so that it cannot divide nothing by nothing.
         length = torch.where(open_, squared / bend, 0.0).unsqueeze(-1)
@@ -199,8 +199,16 @@ def dense(product: Callable[[Tensor], Tensor], size: int) -> Tensor:
     return product(torch.eye(size, dtype=torch.float64))
 
 
-def _curvature_roots(p: Tensor, weights: Tensor) -> Tensor:
-    """Return F_i = sqrt(w_i) (diag sqrt(p_i) - p_i sqrt(p_i)'), so that F_i F_i' is the curvature, as (column, n, C)."""
+def curvature_roots(p: Tensor, weights: Tensor) -> Tensor:
+    """Factor the curvature of the losses, F_i F_i' = w_i (diag p_i - p_i p_i').
+
+    Args:
+        p: Class probabilities, shape (n, C).
+        weights: Non-negative, shape (n,).
+
+    Returns:
+        F_i = sqrt(w_i) (diag sqrt(p_i) - p_i sqrt(p_i)'), columns first, shape (C, n, C).
+    """
     root = p.sqrt()
     columns = torch.diag_embed(root) - root.unsqueeze(-1) * p.unsqueeze(-2)
     return (weights.sqrt()[:, None, None] * columns).movedim(1, 0)

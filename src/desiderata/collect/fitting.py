@@ -1,7 +1,8 @@
 """Fitting a head: the objective with its exact derivatives, and a minimiser that goes to a stated gradient norm."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ class Objective:
         weights: Non-negative, summing to one, shape (n,).
         l2: Strength of the pull, > 0, biases included.
         centre: theta_0, shape (P,).
+        total: What the weights summed to before they were made to sum to one; n where nobody gave weights.
     """
 
     network: Network
@@ -39,6 +41,18 @@ class Objective:
     weights: Tensor
     l2: float
     centre: Tensor
+    total: float
+
+    def with_point(self, x: Tensor, y: Tensor) -> Self:
+        """Return the objective with one more point of weight 1, features `x` (d,) and one-hot label `y` (C,)."""
+        share = torch.tensor([1 / (self.total + 1)], dtype=self.weights.dtype)
+        return replace(
+            self,
+            x=torch.cat([self.x, x[None]]),
+            y=torch.cat([self.y, y[None]]),
+            weights=torch.cat([self.weights * (1 - share), share]),
+            total=self.total + 1,
+        )
 
     def linearise(self, theta: Tensor) -> Linearisation:
         """Return the network linearised around `theta` at the points."""

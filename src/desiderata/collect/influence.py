@@ -18,7 +18,7 @@ from torch import Tensor
 from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.curvature import GaussNewton, dense
 from desiderata.collect.fitting import Objective
-from desiderata.collect.network import Linearisation
+from desiderata.collect.network import Linearisation, softmax_curvature
 
 Hessian = Literal["gauss-newton", "exact"]
 """Gauss-Newton is positive definite and fast; "exact" is dense in P, for checking on small heads."""
@@ -35,7 +35,7 @@ def validation_direction(
     damping: float = 0.0,
     hessian: Hessian = "gauss-newton",
 ) -> NDArray[np.float64]:
-    """s = H^-1 grad_theta L_V: the one solve that every first-order score shares.
+    """Solve s = H^-1 grad_theta L_V, the one solve that every first-order score shares.
 
     Args:
         classifier: Fitted on (X, y, sample_weight).
@@ -101,19 +101,78 @@ def predicted_gain(
         )
     s = torch.as_tensor(np.asarray(direction, dtype=np.float64))
     training, candidates = classifier.objective(X, y, sample_weight), classifier.objective(X_new, y_new)
-    total = len(training.x) if sample_weight is None else float(np.sum(np.asarray(sample_weight)))
     average = training.weights @ _slopes(training, classifier.theta_, s)
-    return ((_slopes(candidates, classifier.theta_, s) - average) / (total + 1)).numpy()
+    return ((_slopes(candidates, classifier.theta_, s) - average) / (training.total + 1)).numpy()
+
+
+def validation_gradient(
+    classifier: HeadClassifier,
+    X: ArrayLike,
+    y: ArrayLike,
+    X_val: ArrayLike,
+    y_val: ArrayLike,
+    points: ArrayLike,
+    labels: ArrayLike,
+    *,
+    thetas: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    damping: float = 0.0,
+    hessian: Hessian = "gauss-newton",
+) -> NDArray[np.float64]:
+    r"""Gradient of the mean validation loss, after refitting, with respect to training points of weight 1.
+
+    d L_V / d x_j = -(1/n) s' (d/dx) grad_theta l(x_j, y_j; theta)   (GenMQD, Eq. 5, with its constant)
+
+    The mixed derivative is taken of the scalar <s, grad_theta l>, so memory is O(P).
+
+    Args:
+        classifier: Fitted on (X, y, sample_weight).
+        X: Training features, shape (n, d).
+        y: Training labels, shape (n,).
+        X_val: Validation features, shape (n_v, d).
+        y_val: Validation labels, shape (n_v,).
+        points: The points x_j, shape (k, d).  Without `thetas` they are among the rows of X, with weight 1.
+        labels: Their labels, shape (k,).
+        thetas: With it, each point has a head of its own: row j was fitted on (X, y, sample_weight) and (x_j, y_j),
+            the point being not in X; n then counts it.  Shape (k, P).
+        sample_weight: Training weights, shape (n,); ones by default.  n is their sum.
+        damping: Added to l2 on the diagonal of H, >= 0.
+        hessian: Which curvature to invert.
+
+    Returns:
+        Gradients in nats per unit of x, shape (k, d); a step against them lowers the validation loss.
+    """
+    training, validation = classifier.objective(X, y, sample_weight), classifier.objective(X_val, y_val)
+    own = classifier.objective(points, labels)
+    total = training.total
+    if thetas is None:
+        theta = classifier.theta_
+        s = _solve(training, theta, _mean_gradient(validation, theta), damping, hessian)
+    else:
+        theta = torch.as_tensor(np.asarray(thetas, dtype=np.float64))
+        total += 1
+        joined = (training.with_point(own.x[j], own.y[j]) for j in range(len(theta)))
+        s = torch.stack(
+            [
+                _solve(o, t, _mean_gradient(validation, t), damping, hessian)
+                for o, t in zip(joined, theta, strict=True)
+            ]
+        )
+    linear = Linearisation(classifier.network_, theta, own.x if thetas is None else own.x[:, None])
+    p = linear.logits.softmax(-1)
+    residual = p - (own.y if thetas is None else own.y[:, None])
+    _, mixed = linear.second_order(s, residual, lambda t: softmax_curvature(p, t))
+    return (-mixed.reshape(own.x.shape) / total).numpy()
 
 
 def _slopes(objective: Objective, theta: Tensor, s: Tensor) -> Tensor:
-    """s' grad_theta l(z_i) of every point, shape (n,)."""
+    """Return s' grad_theta l(z_i) of every point, shape (n,)."""
     linear = Linearisation(objective.network, theta, objective.x)
     return ((linear.logits.softmax(-1) - objective.y) * linear.jvp(s)).sum(-1)
 
 
 def _mean_gradient(objective: Objective, theta: Tensor) -> Tensor:
-    """Gradient of the weighted mean loss without the penalty, shape (P,)."""
+    """Return the gradient of the weighted mean loss without the penalty, shape (P,)."""
     linear = objective.linearise(theta)
     return linear.vjp(objective.residual(linear))
 

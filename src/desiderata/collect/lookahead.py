@@ -1,19 +1,18 @@
-r"""What adding a whole point would do: the refit, solved in the linearised head.
+r"""What adding a whole point would do: the refit, solved in the linearised head; and the doubt it would remove.
 
-To first order a candidate moves theta by -H^-1 grad l(z) / (n+1), as if its gradient would last.  But H is small where
-there are no data, candidates live there, and a few percent of that step already satisfy them: first-order gains of
-misfitted points come out one to two orders of magnitude too large.  Here the candidate's loss is kept exact and only
-the rest is quadratic (the proximal response of Bae et al. 2022, with the newcomer's Bregman term left as it is):
+To first order a candidate moves theta by -H^-1 grad l(z) / (n+1), as if its gradient would last.  But H is small
+where there are no data, candidates live there, and a few percent of that step already satisfy them: first-order gains of
+misfitted points come out ten to a hundred times too large.  Here the candidate's loss is kept whole and only the rest
+is quadratic (the proximal response of Bae et al. 2022, with a Bregman term of the newcomer's own loss):
 
-delta = argmin  (n+1)/2 delta' H delta - delta' g_mean + l(f(x) + J_z delta, y),
+delta = argmin  (n+1)/2 delta' H delta - delta' g + l(f(x) + J_z delta, y),
 
-whose solution needs only a C-vector per candidate, the residual r = p - y *after* learning:
+g being the mean training gradient.  Its solution needs only the newcomer's residual r = p - y *after* learning:
 
-r = softmax(f + u) - y,   u = (J_z H^-1 g_mean - J_z H^-1 J_z' r) / (n+1).
+r = softmax(f + u) - y,   u = (J_z H^-1 g - K(z, z) r) / (n+1),   delta = H^-1 (g - J_z' r) / (n+1).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,11 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from desiderata.collect.classifier import HeadClassifier
-from desiderata.collect.curvature import GaussNewton
-from desiderata.collect.network import Linearisation, Network
-from desiderata.collect.spectrum import LeadingInverse
+from desiderata.collect.linearised import LinearisedHead
+from desiderata.collect.network import softmax_curvature
+from desiderata.errors import DesiderataError
 
-_CHUNK = 500  # candidates at a time: bounds memory to a few hundred megabytes
+_CHUNK = 250  # candidates at a time: bounds memory to some hundred megabytes
 
 
 def predicted_gain_proximal(
@@ -61,119 +60,125 @@ def predicted_gain_proximal(
     Returns:
         Gains in nats, shape (m,); positive means that the validation loss falls.
     """
-    view = _View.of(classifier, X, y, sample_weight, damping, rank)
-    validation = view.look(X_val)
-    targets = classifier.one_hot(y_val)
-    before = _cross_entropy(validation.linear.logits.double(), targets).mean()
-    pull = view.mean_response(validation)
-    gains: list[Tensor] = []
-    for part in _chunks(len(np.asarray(X_new))):
-        candidates = view.look(np.asarray(X_new)[part])
-        residual = view.residual_after(candidates, classifier.one_hot(np.asarray(y_new)[part]))
-        moved = (pull - view.cross_response(validation, candidates, residual)) / view.total
-        after = _cross_entropy((validation.linear.logits + moved).double(), targets).mean(-1)
-        gains.append(before - after)
+    head = LinearisedHead.of(
+        classifier,
+        X,
+        y,
+        sample_weight=sample_weight,
+        newcomers=1,
+        damping=damping,
+        rank=rank,
+    )
+    joined = head.total + 1
+    validation, targets = head.look(X_val), classifier.one_hot(y_val)
+    logits, pull = validation.linear.logits, head.mean_response(validation)
+    before = _cross_entropy(logits, targets).mean()
+    candidates, one_hot = np.asarray(X_new), classifier.one_hot(y_new)
+    gains = [torch.empty(0, dtype=torch.float64)]
+    for part in _chunks(len(candidates)):
+        points = head.look(candidates[part])
+        kernel = head.own_response(points).double() / joined
+        start = points.linear.logits.double() + head.mean_response(points).double() / joined
+        residual = residual_after(start, kernel, one_hot[part])
+        moved = (pull - head.response(validation, points, residual.float()[None])[0]) / joined
+        gains.append(before - _cross_entropy(logits + moved, targets).mean(-1))
     return torch.cat(gains).numpy()
 
 
-@dataclass(frozen=True)
-class _Points:
-    """Points seen through the linearised head: the linearisation and its features in the leading directions."""
+def variance_gain(
+    classifier: HeadClassifier,
+    X: ArrayLike,
+    y: ArrayLike,
+    X_val: ArrayLike,
+    X_new: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    damping: float = 0.0,
+    rank: int = 256,
+    last_layer: bool = False,
+) -> NDArray[np.float64]:
+    r"""Predicted fall of the validation loss that is due to doubt about theta, whatever the candidate's label.
 
-    linear: Linearisation
-    features: Tensor
+    Under the Laplace posterior N(theta, S) with S = H^-1 / n, the expected mean validation loss exceeds the loss at
+    theta by tr(H_V S) / 2, H_V being the Gauss-Newton matrix of the validation loss.  A point z adds its curvature
+    h_z = J_z' L J_z, L = diag p - p p', to S^-1, and by the Woodbury identity
+
+    gain(z) = tr(H_V [S - (S^-1 + h_z)^-1]) / 2 = tr[(n I + L K(z,z))^-1 L  J_z H^-1 H_V H^-1 J_z'] / (2 n) >= 0,
+
+    V-optimality at the validation points (Cohn et al. 1996; Kirsch et al. 2023 for its use in place of mutual
+    information).  To choose a batch, append what is chosen to X: labels play no part at a fixed theta.
+
+    Args:
+        classifier: Fitted on (X, y, sample_weight).
+        X: Training features, shape (n, d).
+        y: Training labels, shape (n,).
+        X_val: Validation features, shape (n_v, d).
+        X_new: Candidate features, shape (m, d).
+        sample_weight: Training weights, shape (n,); ones by default.
+        damping: Added to l2 on the diagonal of H, >= 0.
+        rank: Eigenpairs of the Gauss-Newton matrix that are kept; see `LeadingInverse`.
+        last_layer: Count the doubt about the last layer alone: ten times faster.
+
+    Returns:
+        Gains in nats, shape (m,), >= 0.
+    """
+    head = LinearisedHead.of(
+        classifier, X, y, sample_weight=sample_weight, damping=damping, rank=rank, last_layer=last_layer
+    )
+    validation, n_classes = head.look(X_val), len(classifier.classes_)
+    roots = validation.roots.movedim(0, -1)  # (n_v, C, C), columns last
+    candidates, unit = np.asarray(X_new), torch.eye(n_classes)
+    gains = [torch.empty(0, dtype=torch.float64)]
+    for part in _chunks(len(candidates)):
+        points = head.look(candidates[part])
+        m = len(points.features)
+        cross = head.response(validation, points, unit[:, None, :].expand(-1, m, -1))
+        weighed = torch.einsum("kmvc,vcf->mkvf", cross, roots).flatten(2)
+        spread = (weighed @ weighed.mT).double() / len(roots)
+        p = points.linear.logits.softmax(-1).double()
+        kernel = head.own_response(points).double()
+        # softmax_curvature works on last axes and both matrices are symmetric: L K = (K L)'.
+        system = head.total * unit + softmax_curvature(p[:, None], kernel).mT
+        solved = torch.linalg.solve(system, softmax_curvature(p[:, None], spread).mT)
+        gains.append(solved.diagonal(dim1=-2, dim2=-1).sum(-1) / (2 * head.total))
+    return torch.cat(gains).numpy()
 
 
-@dataclass(frozen=True)
-class _View:
-    """The linearised head in float32 with H^-1 of the n points as they weigh once a newcomer has joined."""
+def residual_after(start: Tensor, kernel: Tensor, y: Tensor, max_iterations: int = 50) -> Tensor:
+    """Solve r = softmax(start - kernel r) - y for many newcomers at once by damped Newton steps.
 
-    network: Network
-    theta: Tensor
-    inverse: LeadingInverse
-    mean_gradient: Tensor
-    total: float
+    Args:
+        start: Logits the newcomer would have were it not learnt, shape (m, C), float64.
+        kernel: Positive semi-definite response of its logits to its own residual, shape (m, C, C).
+        y: One-hot labels, shape (m, C).
+        max_iterations: Limit on steps.
 
-    @classmethod
-    def of(
-        cls,
-        classifier: HeadClassifier,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        damping: float,
-        rank: int,
-    ) -> "_View":
-        objective = classifier.objective(X, y, sample_weight)
-        n = len(objective.x) if sample_weight is None else float(np.sum(np.asarray(sample_weight)))
-        theta = classifier.theta_.float()
-        linear = Linearisation(classifier.network_, theta, objective.x.float())
-        weights = objective.weights.float()
-        curvature = GaussNewton(linear, weights * n / (n + 1), objective.l2, damping)
-        residual = weights[:, None] * (linear.logits.softmax(-1) - objective.y.float())
-        return cls(classifier.network_, theta, LeadingInverse.of(curvature, rank), linear.vjp(residual), n + 1)
+    Returns:
+        r, shape (m, C).
 
-    def look(self, X: ArrayLike) -> _Points:
-        linear = Linearisation(self.network, self.theta, torch.as_tensor(np.asarray(X, dtype=np.float32)))
-        return _Points(linear, self.inverse.features(linear))
+    Raises:
+        DesiderataError: When the logits do not settle to 1e-6, relative to 1 + their distance.
+    """
+    logits, unit = start.clone(), torch.eye(start.shape[-1], dtype=start.dtype)
 
-    def mean_response(self, points: _Points) -> Tensor:
-        """J H^-1 g_mean, shape (n, C)."""
-        return points.linear.jvp(self.inverse.solve(self.mean_gradient))
+    def miss(logits: Tensor) -> Tensor:
+        return logits - start + (kernel @ (logits.softmax(-1) - y)[..., None])[..., 0]
 
-    def own_response(self, points: _Points) -> Tensor:
-        """J_z H^-1 J_z' of each point, shape (n, C, C)."""
-        linear, n_classes = points.linear, points.linear.logits.shape[-1]
-        unit = torch.eye(n_classes)[:, None, :].expand(-1, len(linear.logits), -1)
-        total = -(points.features * self.inverse.shrinkage) @ points.features.mT
-        for delta, h in zip(linear.deltas(unit), linear.inputs, strict=True):
-            rows = delta.movedim(0, 1)
-            total += (h.square().sum(-1) + 1.0)[:, None, None] * (rows @ rows.mT)
-        return total / self.inverse.floor
-
-    def cross_response(self, points: _Points, candidates: _Points, residual: Tensor) -> Tensor:
-        """J H^-1 J_z' r for every point and candidate, shape (m, n, C)."""
-        n, n_classes, rank = points.features.shape
-        unit = torch.eye(n_classes)[:, None, :].expand(-1, n, -1)
-        seen = torch.einsum("mcr,mc->mr", candidates.features, residual) * self.inverse.shrinkage
-        total = -(seen @ points.features.reshape(-1, rank).mT).view(-1, n, n_classes)
-        pairs = zip(
-            points.linear.deltas(unit),
-            points.linear.inputs,
-            candidates.linear.deltas(residual),
-            candidates.linear.inputs,
-            strict=True,
-        )
-        for delta, h, delta_z, h_z in pairs:
-            rows = delta.movedim(0, 1).reshape(n * n_classes, -1)
-            total += (h_z @ h.mT + 1.0)[..., None] * (delta_z @ rows.mT).view(-1, n, n_classes)
-        return total / self.inverse.floor
-
-    def residual_after(self, candidates: _Points, y: Tensor, max_iterations: int = 50) -> Tensor:
-        """Solve for r, the residual p - y of each candidate once it is learnt, by damped Newton steps, shape (m, C)."""
-        kernel = self.own_response(candidates).double() / self.total
-        start = candidates.linear.logits.double() + self.mean_response(candidates).double() / self.total
-        logits, unit = start.clone(), torch.eye(start.shape[-1], dtype=torch.float64)
-
-        def gap(logits: Tensor) -> Tensor:
-            return logits - start + torch.einsum("mcd,md->mc", kernel, logits.softmax(-1) - y)
-
-        for _ in range(max_iterations):
-            miss = gap(logits)
-            size = miss.norm(dim=-1)
-            if size.max() < 1e-6:
+    for _ in range(max_iterations):
+        gap = miss(logits)
+        size = gap.norm(dim=-1)
+        if (size <= 1e-6 * (1 + (logits - start).norm(dim=-1))).all():
+            return logits.softmax(-1) - y
+        p = logits.softmax(-1)
+        step = -torch.linalg.solve(unit + softmax_curvature(p[:, None], kernel), gap)
+        length = torch.ones_like(size)
+        for _ in range(30):
+            worse = miss(logits + length[:, None] * step).norm(dim=-1) > (1 - 1e-4 * length) * size
+            if not worse.any():
                 break
-            p = logits.softmax(-1)
-            slope = unit + kernel * p.unsqueeze(-2) - (kernel @ p.unsqueeze(-1)) * p.unsqueeze(-2)
-            step = -torch.linalg.solve(slope, miss)
-            length = torch.ones_like(size)
-            for _ in range(30):
-                worse = gap(logits + length[:, None] * step).norm(dim=-1) > (1 - 1e-4 * length) * size
-                if not worse.any():
-                    break
-                length = torch.where(worse, length / 2, length)
-            logits = logits + length[:, None] * step
-        return (logits.softmax(-1) - y).float()
+            length = torch.where(worse, length / 2, length)
+        logits = logits + length[:, None] * step
+    raise DesiderataError("The refit of a candidate was not found in the linearised head: add damping.")
 
 
 def _chunks(n: int) -> Iterator[slice]:
@@ -181,4 +186,6 @@ def _chunks(n: int) -> Iterator[slice]:
 
 
 def _cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:
+    """Return the cross-entropy of float32 logits (..., n, C) in float64, shape (..., n)."""
+    logits = logits.double()
     return logits.logsumexp(-1) - (logits * one_hot).sum(-1)

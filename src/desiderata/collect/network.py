@@ -183,8 +183,9 @@ class Linearisation:
         for i in range(len(self.layers) - 1, 0, -1):
             weight, direction = self.layers[i][0], directions[i][0]
             up = delta @ weight
-            moved = (moved @ weight + delta @ direction) * self.slopes[i - 1] + up * self.bends[i - 1] * tangents[i - 1]
-            delta = up * self.slopes[i - 1]
+            slope, bend = self.slopes[i - 1], self.bends[i - 1]
+            moved = (moved @ weight + delta @ direction) * slope + up * bend * tangents[i - 1]
+            delta = up * slope
             deltas.insert(0, delta)
             changes.insert(0, moved)
         change = self._collect(changes, self.inputs)
@@ -195,7 +196,7 @@ class Linearisation:
         return change, moved @ self.layers[0][0] + delta @ directions[0][0]
 
     def _tangents(self, v: Tensor) -> list[Tensor]:
-        """Change of every layer's pre-activation along v; the last is that of the logits."""
+        """Return the change of every layer's pre-activation along v; the last is that of the logits."""
         out: list[Tensor] = []
         for i, (direction, shift) in enumerate(self.network.layers(v)):
             change = self.inputs[i] @ direction.mT + shift.unsqueeze(-2)
@@ -205,7 +206,7 @@ class Linearisation:
         return out
 
     def _collect(self, deltas: list[Tensor], inputs: list[Tensor]) -> Tensor:
-        """Sum the outer products of deltas and inputs over the points: one flat vector per batch entry."""
+        """Return the outer products of deltas and inputs, summed over the points: one flat vector per batch entry."""
         parts: list[Tensor] = []
         for delta, h in zip(deltas, inputs, strict=True):
             parts += [(delta.mT @ h).flatten(-2), delta.sum(-2)]

@@ -225,16 +225,18 @@ class _Heads:
         return self.share * point.vjp(softmax_curvature(p, point.jvp(self.s)))
 
     def _refit(self, row: int, x: Tensor) -> None:
-        weights = torch.cat([self.labelled.weights * (1 - self.share), torch.tensor([self.share])])
+        weights = torch.cat(
+            [self.labelled.weights * (1 - self.share), torch.tensor([self.share], dtype=torch.float64)]
+        )
         objective = replace(
             self.labelled,
             x=torch.cat([self.labelled.x, x[None]]),
             y=torch.cat([self.labelled.y, self.targets[row, None]]),
             weights=weights,
         )
-        # A tenth of the tolerance, so that the fit outlasts many small steps.
+        # Closer than the tolerance, so that the fit outlasts many small steps.
         theta, norm, _ = minimise(
-            objective, self.theta[row], 0.1 * self.tolerance, _REFIT_STEPS, precondition=self.precondition
+            objective, self.theta[row], 0.3 * self.tolerance, _REFIT_STEPS, precondition=self.precondition
         )
         if norm > self.tolerance:
             raise DesiderataError(
@@ -248,7 +250,9 @@ class _Heads:
 
     def _solve(self, row: int, x: Tensor) -> None:
         # As in `_refit`, closer than asked, so that it lasts.
-        weights = torch.cat([self.labelled.weights * (1 - self.share), torch.tensor([self.share])])
+        weights = torch.cat(
+            [self.labelled.weights * (1 - self.share), torch.tensor([self.share], dtype=torch.float64)]
+        )
         linear = Linearisation(self.labelled.network, self.theta[row], torch.cat([self.labelled.x, x[None]]))
         curvature = GaussNewton(linear, weights, self.labelled.l2, self.damping)
         self.s[row] = curvature.solve(

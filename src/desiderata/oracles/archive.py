@@ -64,8 +64,8 @@ class ArchiveOracle:
         found, unreadable = (cache or FeatureCache()).embed(encoder, files, lambda done: report(done, len(files)))
         if not found:
             raise DesiderataError(
-                f"{folder} has no image that can be read, and {len(unreadable)} that cannot: give a folder with JPEG, "
-                "PNG or WebP images."
+                f"{folder} has no image that can be read, and {len(unreadable)} that cannot: give a folder "
+                "with JPEG, PNG or WebP images."
             )
         self.unreadable = [str(error) for error in unreadable.values()]
         self.encoder = encoder
