@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from contracts.strategy import CLASSES, check_strategy, state, told, toolbox
 from desiderata.collect.strategies import STRATEGIES, make_strategy
 from desiderata.describe.template import described, plain
 from desiderata.errors import DesiderataError
-from contracts.strategy import CLASSES, check_strategy, state, told, toolbox
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -29,7 +29,9 @@ def test_what_was_asked_is_not_asked_again(name: str):
     tools = toolbox()
     start = state(tools)
     first = make_strategy(name, tools).propose(start, np.random.default_rng(0))
-    second = make_strategy(name, tools).propose(told(start, first, np.random.default_rng(1)), np.random.default_rng(0))
+    second = make_strategy(name, tools).propose(
+        told(start, first, np.random.default_rng(1)), np.random.default_rng(0)
+    )
     assert not {proposal.text for proposal in first} & {proposal.text for proposal in second}
 
 

@@ -64,7 +64,11 @@ def test_a_long_sentence_is_cut_rather_than_refused(folder: Path):
 def test_full_size_vit_b32_embeds():
     torch.manual_seed(0)
     config = CLIPConfig()  # the defaults are ViT-B/32's: 224 px, 12 layers of 768, 512-dimensional embeddings
-    assert (config.vision_config.hidden_size, config.vision_config.patch_size, config.projection_dim) == (768, 32, 512)
+    assert (config.vision_config.hidden_size, config.vision_config.patch_size, config.projection_dim) == (
+        768,
+        32,
+        512,
+    )
     words = tokenizer()
     encoder = ClipEncoder(CLIPModel(config), words, CLIPImageProcessorPil(), "random ViT-B/32")
     assert encoder.images(pictures(2)).shape == (2, 512)

@@ -25,8 +25,11 @@ def test_relatives_differ_in_one_attribute():
         first, *others = family(scene, rng)
         assert first == scene
         for other in others:
-            changed = [name for name in ("groups", "relation", "background", "style") if
-                       getattr(other, name) != getattr(scene, name)]
+            changed = [
+                name
+                for name in ("groups", "relation", "background", "style")
+                if getattr(other, name) != getattr(scene, name)
+            ]
             assert len(changed) <= 1
         assert others[0].background != scene.background
         assert others[1].style != scene.style

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Plan:
     seeds: int = 10
     rounds: int = 50
     encoder: str = "moji-clip"
-    sizes: Sizes = Sizes()
+    sizes: Sizes = field(default_factory=Sizes)
 
     def __post_init__(self) -> None:
         for what, names, known in (("setting", self.settings, SETTINGS), ("method", self.methods, STRATEGIES)):
@@ -171,7 +171,7 @@ def run_plan(
 
 
 def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
-    """Measure what needs no method: the zero-shot line and the ceiling of every setting, kept in `out`."""
+    """Return what needs no method: the zero-shot line and the ceiling of every setting, kept in `out`."""
     path = out / "reference.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     for name in plan.settings:

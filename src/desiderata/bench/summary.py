@@ -30,7 +30,7 @@ _COLOURS = {
 
 
 def curves(results: Results, setting: str) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Return, for each method of a setting, examples (k,) and test accuracies (seeds, k), in the order of seeds."""
+    """Return examples (k,) and test accuracies (seeds, k) of each method of a setting, in the order of seeds."""
     found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
     for method in dict.fromkeys(result["method"] for result in results):
         mine = sorted(
@@ -44,7 +44,7 @@ def curves(results: Results, setting: str) -> dict[str, tuple[NDArray[np.int64],
 
 
 def raw_csv(results: Results) -> str:
-    """Write every measurement: setting, method, seed, round, examples, test_accuracy, validation_loss."""
+    """Return every measurement: setting, method, seed, round, examples, test_accuracy, validation_loss."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["setting", "method", "seed", "round", "examples", "test_accuracy", "validation_loss"])
@@ -80,7 +80,8 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
             f"**{setting}** (zero-shot {reference[setting]['zero_shot']:.1%}, ceiling "
             f"{reference[setting]['ceiling']:.1%}, {next(iter(found.values()))[1].shape[0]} seeds)",
             "",
-            "| method | " + " | ".join(head) + " | minus RandomText | minus RandomDescription | reaches RandomText's end at |",
+            f"| method | {' | '.join(head)} | minus RandomText | minus RandomDescription "
+            "| reaches RandomText's end at |",
             "|---" * (len(head) + 4) + "|",
         ]
         for method, (collected, accuracy) in found.items():
@@ -152,7 +153,7 @@ def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path:
 
 
 def write_summary(results: Results, reference: Mapping[str, Mapping[str, float]], out: Path) -> str:
-    """Write `raw.csv`, `table.md` and `curves.png` into `out`; return the table."""
+    """Return the table, and write it with `raw.csv` and `curves.png` into `out`."""
     write_text(out / "raw.csv", raw_csv(results))
     text = table(results, reference)
     write_text(out / "table.md", text)

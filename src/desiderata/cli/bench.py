@@ -34,8 +34,7 @@ def collect(
     JSON: cells [{method, setting, seed, curve [[examples, test accuracy], ...]}, ...], zero_shot and ceiling by
     setting.
     """
-    if world != "moji":
-        raise DesiderataError(f"There is no benchmark on the world {world!r}: the one there is, is moji.")
+    _check_world(world)
     from desiderata.bench.collect import Plan, lines_of_reference, run_plan
     from desiderata.bench.summary import write_summary
     from desiderata.bench.world import Sizes
@@ -67,6 +66,11 @@ def collect(
         return
     print(text)
     print(f"Raw figures, table and curves are in {out}.")
+
+
+def _check_world(name: str) -> None:
+    if name != "moji":
+        raise DesiderataError(f"There is no benchmark on the world {name!r}: the one there is, is moji.")
 
 
 def _listed(names: str, every: tuple[str, ...]) -> tuple[str, ...]:

@@ -78,7 +78,6 @@ def report(
     JSON: run, report.
     """
     from desiderata.campaign.loop import Campaign
-
     from desiderata.cli.progress import bar
 
     path = out or run / "report.html"

@@ -1,12 +1,15 @@
 """`desiderata models`: which pretrained models there are, and how the bundled ones are made."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from desiderata.cli.output import AsJson, show_json
 from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:
+    from desiderata.foundation.registry import ModelEntry
 
 
 def register(app: typer.Typer) -> None:
@@ -50,11 +53,9 @@ def info(
 
     JSON: name, kind, bundled, source, about, path, bytes, card.
     """
-    from desiderata.foundation.registry import MODELS, locate
+    from desiderata.foundation.registry import locate
 
-    if name not in MODELS:
-        raise DesiderataError(f"No model is called {name!r}; choose from {', '.join(MODELS)}.")
-    model = MODELS[name]
+    model = _entry(name)
     folder = Path(locate(name)) if model.bundled else None
     card = (folder / "README.md").read_text("utf-8") if folder and (folder / "README.md").exists() else ""
     size = sum(file.stat().st_size for file in folder.iterdir()) if folder and folder.is_dir() else None
@@ -75,7 +76,15 @@ def info(
     if folder is None:
         print(f"{name}: {model.about}. Fetched from the hub ({model.source}) when it is first used.")
         return
-    print(f"{folder} ({(size or 0) / 1e6:.1f} MB)\n\n{card.split('---')[-1].strip()}")
+    print(f"{folder} ({(size or 0) / 1e6:.1f} MB)\n\n{card.split('---', 2)[-1].strip()}")
+
+
+def _entry(name: str) -> "ModelEntry":
+    from desiderata.foundation.registry import MODELS
+
+    if name not in MODELS:
+        raise DesiderataError(f"No model is called {name!r}; choose from {', '.join(MODELS)}.")
+    return MODELS[name]
 
 
 def train(
@@ -89,6 +98,7 @@ def train(
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for torch's choice.")] = 0,
 ) -> None:
     """Train a bundled model as it was trained for shipping. An interrupted call is resumed by the same call."""
+    _check_trainable(name)
     import torch
 
     if threads:
@@ -100,13 +110,16 @@ def train(
         trainer = Trainer(work, Recipe(), device)
         trainer.run()
         trainer.save(folder)
-    elif name == "moji-decap":
+    else:
         from desiderata.training.moji_decap import train_moji_decap
 
         train_moji_decap(work, encoder).save(folder)
-    else:
-        raise DesiderataError(f"{name!r} cannot be trained here: choose moji-clip or moji-decap.")
     print(f"Written: {folder}")
+
+
+def _check_trainable(name: str) -> None:
+    if name not in ("moji-clip", "moji-decap"):
+        raise DesiderataError(f"{name!r} cannot be trained here: choose moji-clip or moji-decap.")
 
 
 def evaluate(

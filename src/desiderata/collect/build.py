@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from desiderata.campaign.directory import check_free
 from desiderata.campaign.features import cache_folder, fingerprint
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.oracle import Oracle
-from desiderata.campaign.records import Strategy
+from desiderata.campaign.records import Features, Strategy
 from desiderata.campaign.store import Store
 from desiderata.collect.data import LabelledSet
 from desiderata.collect.learner import CollectLearner
@@ -26,7 +27,7 @@ from desiderata.foundation.encoder import Encoder, load_encoder
 from desiderata.randomness import stream
 
 if TYPE_CHECKING:
-    from desiderata.collect.toolbox import Toolbox
+    from desiderata.collect.toolbox import DecapDescriber, Toolbox
 
 DECODERS = {"moji-clip": "moji-decap"}
 """The decoder that was trained on an encoder; others describe by retrieval from the bank."""
@@ -143,7 +144,7 @@ def toolbox(config: Config, encoder: Encoder, classes: Sequence[str]) -> "Toolbo
     Raises:
         DesiderataError: The captions cannot be read or leave a class out, or the decoder cannot be loaded.
     """
-    from desiderata.collect.toolbox import DecapDescriber, RetrievalDescriber, Toolbox
+    from desiderata.collect.toolbox import RetrievalDescriber, Toolbox
 
     if config.world.get("captions"):
         sentences = sort_captions(read_captions(Path(config.world["captions"])), classes, encoder)
@@ -155,10 +156,28 @@ def toolbox(config: Config, encoder: Encoder, classes: Sequence[str]) -> "Toolbo
         sentences = phrase_bank(classes)
     bank = _embedded(sentences, encoder)
     if encoder.name in DECODERS:
+        return Toolbox(encoder, tuple(classes), bank, _DecoderWhenNeeded(DECODERS[encoder.name]))
+    return Toolbox(encoder, tuple(classes), bank, RetrievalDescriber(bank))
+
+
+class _DecoderWhenNeeded:
+    """A describer whose decoder is loaded by the first strategy that puts points into words; most never do."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    @cached_property
+    def _describer(self) -> "DecapDescriber":
+        from desiderata.collect.toolbox import DecapDescriber
         from desiderata.describe.decap import load_decoder
 
-        return Toolbox(encoder, tuple(classes), bank, DecapDescriber(load_decoder(DECODERS[encoder.name])))
-    return Toolbox(encoder, tuple(classes), bank, RetrievalDescriber(bank))
+        return DecapDescriber(load_decoder(self.name))
+
+    def describe(self, points: Features, labels: Sequence[str]) -> list[str]:
+        return self._describer.describe(points, labels)
+
+    def propose(self, points: Features, labels: Sequence[str], n: int, seed: int) -> list[list[str]]:
+        return self._describer.propose(points, labels, n, seed)
 
 
 def _embedded(sentences: Mapping[str, Sequence[str]], encoder: Encoder) -> SentenceBank:

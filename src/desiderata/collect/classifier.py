@@ -50,7 +50,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         hidden: tuple[int, ...] = (64, 64),
-        l2: float = 1e-3,
+        l2: float = 1e-2,
         tolerance: float = 1e-5,
         max_iterations: int = 500,
         seed: int = 0,
@@ -90,11 +90,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         x, labels = cast(Any, validate_data(self, cast(Any, X), cast(Any, y), dtype=np.float64))
         check_classification_targets(labels)
         self.classes_ = np.unique(np.asarray(labels if classes is None else classes))
-        weights = torch.from_numpy(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
-        if not weights.sum() > 0:
-            raise DesiderataError(
-                "All sample weights are zero, so there is nothing to fit: give some a weight above 0."
-            )
+        weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
         self.network_ = Network((x.shape[1], *self.hidden, len(self.classes_)), self.activation)
         self.centre_ = self.network_.initial(self.seed)
@@ -114,7 +110,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
             )
         return self
 
-    def objective(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | Tensor | None = None) -> Objective:
+    def objective(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Objective:
         """Return J on given data, with its derivatives at any parameters.
 
         Args:
@@ -124,12 +120,17 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 
         Returns:
             The objective that `fit` minimises on these data.
+
+        Raises:
+            DesiderataError: When a label is not among `classes_`, or no weight is above zero.
         """
-        x = torch.as_tensor(np.asarray(X, dtype=np.float64))
+        x = torch.tensor(np.asarray(X, dtype=np.float64))
         weights = torch.ones(len(x), dtype=torch.float64)
         if sample_weight is not None:
-            weights = torch.as_tensor(sample_weight, dtype=torch.float64)
+            weights = torch.tensor(np.asarray(sample_weight, dtype=np.float64))
         total = float(weights.sum())
+        if not total > 0:
+            raise DesiderataError("No sample weight is above zero, so nothing counts: give some point a weight.")
         return Objective(self.network_, x, self.one_hot(y), weights / total, self.l2, self.centre_, total)
 
     def one_hot(self, y: ArrayLike) -> Tensor:
@@ -149,7 +150,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         if not (wrong := self.classes_[index] != labels).any():
             return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(index)]
         raise DesiderataError(
-            f"The label {labels[wrong][0]!r} is not among the classes {self.classes_.tolist()}: "
+            f"The label {labels[wrong].tolist()[0]!r} is not among the classes {self.classes_.tolist()}: "
             "name every class when fitting, or correct the label."
         )
 
@@ -185,12 +186,13 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             Shape (n,).
         """
-        return self.classes_[self._logits(X).argmax(-1).numpy()]
+        index = self._logits(X).argmax(-1).numpy()
+        return self.classes_[index]
 
     def _logits(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
         x = validate_data(self, cast(Any, X), dtype=np.float64, reset=False)
-        return self.network_.logits(self.theta_, torch.from_numpy(x))
+        return self.network_.logits(self.theta_, torch.tensor(x))
 
     def _check_parameters(self) -> None:
         if not self.l2 > 0:

@@ -80,7 +80,7 @@ class Objective:
         def curvature(t: Tensor) -> Tensor:
             return self.weights[:, None] * softmax_curvature(p, t)
 
-        return lambda v: linear.second_order(v, residual, curvature)[0] + self.l2 * v
+        return lambda v: linear.second_order(v, residual, curvature) + self.l2 * v
 
 
 def minimise(

@@ -16,12 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from desiderata.collect.classifier import HeadClassifier
-from desiderata.collect.curvature import GaussNewton, dense
+from desiderata.collect.curvature import GaussNewton, conjugate_gradients
 from desiderata.collect.fitting import Objective
 from desiderata.collect.network import Linearisation, softmax_curvature
+from desiderata.collect.spectrum import LeadingInverse
 
 Hessian = Literal["gauss-newton", "exact"]
-"""Gauss-Newton is positive definite and fast; "exact" is dense in P, for checking on small heads."""
+"""Gauss-Newton is always positive definite.  "exact" is the Hessian of the fitting objective: true to small changes, and
+a few times slower; it may be indefinite where the fit has not converged, which raises a `DesiderataError`."""
+
+_LEADING = 64  # eigenpairs in the preconditioner of the exact Hessian
 
 
 def validation_direction(
@@ -99,7 +103,7 @@ def predicted_gain(
         direction = validation_direction(
             classifier, X, y, X_val, y_val, sample_weight=sample_weight, damping=damping, hessian=hessian
         )
-    s = torch.as_tensor(np.asarray(direction, dtype=np.float64))
+    s = torch.tensor(np.asarray(direction, dtype=np.float64))
     training, candidates = classifier.objective(X, y, sample_weight), classifier.objective(X_new, y_new)
     average = training.weights @ _slopes(training, classifier.theta_, s)
     return ((_slopes(candidates, classifier.theta_, s) - average) / (training.total + 1)).numpy()
@@ -149,7 +153,7 @@ def validation_gradient(
         theta = classifier.theta_
         s = _solve(training, theta, _mean_gradient(validation, theta), damping, hessian)
     else:
-        theta = torch.as_tensor(np.asarray(thetas, dtype=np.float64))
+        theta = torch.tensor(np.asarray(thetas, dtype=np.float64))
         total += 1
         joined = (training.with_point(own.x[j], own.y[j]) for j in range(len(theta)))
         s = torch.stack(
@@ -161,7 +165,7 @@ def validation_gradient(
     linear = Linearisation(classifier.network_, theta, own.x if thetas is None else own.x[:, None])
     p = linear.logits.softmax(-1)
     residual = p - (own.y if thetas is None else own.y[:, None])
-    _, mixed = linear.second_order(s, residual, lambda t: softmax_curvature(p, t))
+    mixed = linear.mixed(s, residual, lambda t: softmax_curvature(p, t))
     return (-mixed.reshape(own.x.shape) / total).numpy()
 
 
@@ -178,8 +182,13 @@ def _mean_gradient(objective: Objective, theta: Tensor) -> Tensor:
 
 
 def _solve(objective: Objective, theta: Tensor, b: Tensor, damping: float, hessian: Hessian) -> Tensor:
-    if hessian == "exact":
-        matrix = dense(objective.hessian_product(theta), len(theta))
-        matrix.diagonal().add_(damping)
-        return torch.linalg.solve(matrix, b)
-    return GaussNewton(objective.linearise(theta), objective.weights, objective.l2, damping).solve(b)
+    curvature = GaussNewton(objective.linearise(theta), objective.weights, objective.l2, damping)
+    if hessian == "gauss-newton":
+        return curvature.solve(b)
+    product = objective.hessian_product(theta)
+    return conjugate_gradients(
+        lambda v: product(v) + damping * v,
+        b,
+        tolerance=1e-8,
+        precondition=LeadingInverse.of(curvature, rank=_LEADING).solve,
+    )

@@ -60,7 +60,7 @@ class CollectLearner:
         test: LabelledSet | None = None,
         *,
         hidden: Sequence[int] = (64, 64),
-        l2: float = 1e-3,
+        l2: float = 1e-2,
         tolerance: float = 1e-5,
         max_iterations: int = 500,
         activation: str = "tanh",

@@ -105,7 +105,7 @@ class LinearisedHead:
 
     def look(self, X: ArrayLike) -> Points:
         """Return features X, shape (n, d), as this head sees them."""
-        x = torch.as_tensor(np.asarray(X, dtype=np.float32))
+        x = torch.tensor(np.asarray(X, dtype=np.float32))
         if self.below is not None:
             x = Linearisation(*self.below, x).inputs[-1]
         linear = Linearisation(self.network, self.theta, x)

@@ -1,9 +1,9 @@
 r"""What adding a whole point would do: the refit, solved in the linearised head; and the doubt it would remove.
 
 To first order a candidate moves theta by -H^-1 grad l(z) / (n+1), as if its gradient would last.  But H is small
-where there are no data, candidates live there, and a few percent of that step already satisfy them: first-order gains of
-misfitted points come out ten to a hundred times too large.  Here the candidate's loss is kept whole and only the rest
-is quadratic (the proximal response of Bae et al. 2022, with a Bregman term of the newcomer's own loss):
+where there are no data, candidates live there, and a few percent of that step already satisfy them: first-order gains
+of misfitted points come out ten to a hundred times too large.  Here the candidate's loss is kept whole and only the
+rest is quadratic (the proximal response of Bae et al. 2022, with a Bregman term of the newcomer's own loss):
 
 delta = argmin  (n+1)/2 delta' H delta - delta' g + l(f(x) + J_z delta, y),
 

@@ -30,6 +30,9 @@ def _softplus(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 ACTIVATIONS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]] = {"tanh": _tanh, "softplus": _softplus}
 """Each maps pre-activations to (value, first derivative, second derivative)."""
 
+Curvature = Callable[[Tensor], Tensor]
+"""How the cotangents of the logits change when the logits do, both (..., n, C)."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -161,11 +164,11 @@ class Linearisation:
             out.append((out[-1] @ weight) * slope)
         return out[::-1]
 
-    def second_order(self, v: Tensor, d: Tensor, curvature: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Derivative along v of J' d and of the gradient with respect to the points, where d moves with the logits.
+    def second_order(self, v: Tensor, d: Tensor, curvature: Curvature) -> Tensor:
+        """Derivative along v of J' d, where d moves with the logits.
 
-        With d = softmax(f) - y and `curvature` its derivative this is a product with the exact Hessian of the summed
-        cross-entropy, together with the mixed derivative (d/dtheta grad_x l) v = grad_x <v, grad_theta l>.
+        With d = softmax(f) - y and `curvature` its derivative this is the exact Hessian of the summed cross-entropy
+        times v.
 
         Args:
             v: Directions, shape (..., P).
@@ -173,27 +176,43 @@ class Linearisation:
             curvature: Maps a change of the logits to the change of d, both (..., n, C).
 
         Returns:
-            The change of J' d, shape (..., P), and of the gradient with respect to x, shape (..., n, d).
+            Shape (..., P).
         """
-        directions = list(self.network.layers(v))
-        *tangents, end = self._tangents(v)
-        moved_inputs = [s * t for s, t in zip(self.slopes, tangents, strict=True)]
-        delta, moved = d, curvature(end)
-        deltas, changes = [delta], [moved]
+        tangents, deltas, changes = self._perturbed(v, d, curvature)
+        out = self._collect(changes, self.inputs)
+        weights = [weight for weight, _ in self.network.layers(out)]
+        for weight, delta, slope, tangent in zip(weights[1:], deltas[1:], self.slopes, tangents[:-1], strict=True):
+            weight += delta.mT @ (slope * tangent)
+        return out
+
+    def mixed(self, v: Tensor, d: Tensor, curvature: Curvature) -> Tensor:
+        """Derivative along v of the gradient of each loss with respect to its point: grad_x <v, grad_theta l>.
+
+        Args:
+            v: Directions, shape (..., P).
+            d: Cotangents of the logits, shape (..., n, C).
+            curvature: As in `second_order`.
+
+        Returns:
+            Shape (..., n, d).
+        """
+        _, deltas, changes = self._perturbed(v, d, curvature)
+        direction, _ = next(self.network.layers(v))
+        return changes[0] @ self.layers[0][0] + deltas[0] @ direction
+
+    def _perturbed(
+        self, v: Tensor, d: Tensor, curvature: Curvature
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return per layer the change of the pre-activations along v, the deltas, and the change of the deltas."""
+        directions = [direction for direction, _ in self.network.layers(v)]
+        tangents = self._tangents(v)
+        deltas, changes = [d], [curvature(tangents[-1])]
         for i in range(len(self.layers) - 1, 0, -1):
-            weight, direction = self.layers[i][0], directions[i][0]
-            up = delta @ weight
-            slope, bend = self.slopes[i - 1], self.bends[i - 1]
-            moved = (moved @ weight + delta @ direction) * slope + up * bend * tangents[i - 1]
-            delta = up * slope
-            deltas.insert(0, delta)
-            changes.insert(0, moved)
-        change = self._collect(changes, self.inputs)
-        for i, ((weight, _), moved_input) in enumerate(
-            zip(list(self.network.layers(change))[1:], moved_inputs, strict=True)
-        ):
-            weight += deltas[i + 1].mT @ moved_input
-        return change, moved @ self.layers[0][0] + delta @ directions[0][0]
+            weight, slope, bend = self.layers[i][0], self.slopes[i - 1], self.bends[i - 1]
+            up = deltas[-1] @ weight
+            changes.append((changes[-1] @ weight + deltas[-1] @ directions[i]) * slope + up * bend * tangents[i - 1])
+            deltas.append(up * slope)
+        return tangents, deltas[::-1], changes[::-1]
 
     def _tangents(self, v: Tensor) -> list[Tensor]:
         """Return the change of every layer's pre-activation along v; the last is that of the logits."""

@@ -1,15 +1,10 @@
 r"""Query synthesis: move one point per class to where, once learnt, it lowers the validation loss most.
 
-GenMQD, Algorithm 1, lines 4 to 9, for all classes at once.  Each class c has its own head, fitted on the labelled set
-and its point z_c = (x_c, y_c), so theta is a batch (k, P).  Every step checks that each head is a minimiser and each
-s = H^-1 grad L_V a solution *for the point where it now is*, and works again on those that are not.
-
-The checks are exact and cheap.  Between two refits only z_c has moved, so the gradient of the objective and the
-residual of s change by terms of one point; those of the labelled set are kept.
+GenMQD, Algorithm 1, lines 4 to 9, for all classes at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,14 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from desiderata.collect.classifier import HeadClassifier
-from desiderata.collect.curvature import GaussNewton
-from desiderata.collect.fitting import Objective, minimise
-from desiderata.collect.network import Linearisation, softmax_curvature
-from desiderata.collect.spectrum import LeadingInverse
+from desiderata.collect.heads import Heads
 from desiderata.errors import DesiderataError
-
-_REFIT_STEPS = 100
-_LEADING = 64  # eigenpairs in the preconditioner that all heads share
 
 
 @dataclass(frozen=True)
@@ -104,11 +93,10 @@ def synthesise(
         DesiderataError: When a target has no labelled example to start from, or a head cannot be refitted.
     """
     labels = np.asarray(classifier.classes_ if targets is None else targets)
-    begin = torch.as_tensor(np.asarray(_class_means(X, y, labels) if start is None else start, dtype=np.float64))
+    begin = torch.tensor(np.asarray(_class_means(X, y, labels) if start is None else start, dtype=np.float64))
     begin = begin / begin.norm(dim=-1, keepdim=True)
-    heads = _Heads(
+    heads = Heads(
         classifier.objective(X, y, sample_weight),
-        len(np.asarray(y)) if sample_weight is None else float(np.sum(np.asarray(sample_weight))),
         classifier.objective(X_val, y_val),
         classifier.theta_,
         classifier.one_hot(labels),
@@ -116,29 +104,23 @@ def synthesise(
         tolerance=classifier.tolerance if tolerance is None else tolerance,
         solve_tolerance=solve_tolerance,
     )
-    x = begin
-    loss, gradient, worst = heads.at(x)
-    change, moving = torch.zeros_like(loss), torch.ones_like(loss, dtype=torch.bool)
-    losses = [loss]
+    here = heads.at(begin)
+    x, losses, worst = begin, [here.loss], here.gradient_norm
+    change, moving = torch.zeros_like(here.loss), torch.ones_like(here.loss, dtype=torch.bool)
     for _ in range(steps):
-        step = gradient - (gradient * x).sum(-1, keepdim=True) * x if normalised else gradient
-        if normalised:
-            step = step / step.norm(dim=-1, keepdim=True).clamp(min=1e-300)
-        ahead = x - step_size * step
+        ahead = x - step_size * (_tangent(here.slope, x) if normalised else here.slope)
         ahead = torch.where(moving[:, None], ahead / ahead.norm(dim=-1, keepdim=True), x)
-        new_loss, new_gradient, norms = heads.at(ahead)
+        there = heads.at(ahead)
         if until_gain_stops:
-            moving = moving & (new_loss < loss)
+            moving = moving & (there.loss < here.loss)
             if not moving.any():
                 break
-            ahead = torch.where(moving[:, None], ahead, x)
-            new_loss = torch.where(moving, new_loss, loss)
-            new_gradient = torch.where(moving[:, None], new_gradient, gradient)
-        # Trapezoidal rule along the path; g carries no 1/n, the loss does.
-        change = change + ((gradient + new_gradient) / 2 * (ahead - x)).sum(-1) / heads.total
-        x, loss, gradient = ahead, new_loss, new_gradient
-        losses.append(loss)
-        worst = torch.maximum(worst, norms)
+            ahead, there = torch.where(moving[:, None], ahead, x), there.where(moving, here)
+        # Trapezoidal rule along the path; Eq. 5 carries no 1/n, the loss does.
+        change = change + ((here.slope + there.slope) / 2 * (ahead - x)).sum(-1) / heads.total
+        x, here = ahead, there
+        losses.append(here.loss)
+        worst = torch.maximum(worst, here.gradient_norm)
     return Synthesis(
         points=x.numpy(),
         targets=labels,
@@ -150,134 +132,10 @@ def synthesise(
     )
 
 
-class _Heads:
-    """One head for each point, kept fitted on the labelled set and that point, with its s.
-
-    Args:
-        labelled: The objective on the labelled set alone, whose weights sum to one.
-        total: Sum W of its weights before they were made to; a point weighs 1.
-        validation: Holds the validation set.
-        theta: Fitted on the labelled set, shape (P,).
-        targets: One-hot labels of the points, shape (k, C).
-        damping: See `synthesise`.
-        tolerance: See `synthesise`.
-        solve_tolerance: See `synthesise`.
-    """
-
-    def __init__(
-        self,
-        labelled: Objective,
-        total: float,
-        validation: Objective,
-        theta: Tensor,
-        targets: Tensor,
-        *,
-        damping: float,
-        tolerance: float,
-        solve_tolerance: float,
-    ) -> None:
-        self.labelled, self.validation, self.targets = labelled, validation, targets
-        self.total, self.share = total + 1.0, 1.0 / (total + 1.0)
-        self.damping, self.tolerance, self.solve_tolerance = damping, tolerance, solve_tolerance
-        single = Linearisation(labelled.network, theta.float(), labelled.x.float())
-        rough = GaussNewton(single, labelled.weights.float(), labelled.l2, damping)
-        self.precondition = LeadingInverse.of(rough, rank=_LEADING, sweeps=1).double().solve
-        k = len(targets)
-        self.theta = theta.expand(k, -1).clone()
-        self.refits = torch.zeros(k, dtype=torch.int64)
-        # Terms of the labelled and validation sets, kept until a head changes.
-        self.rest, self.towards = torch.empty_like(self.theta), torch.empty_like(self.theta)
-        self.validation_loss = torch.empty(k, dtype=torch.float64)
-        for row in range(k):
-            self._remember(row)
-        self.s = self.precondition(self.towards[0]).expand(k, -1).clone()
-        self.image = self._curvature(0).product(self.s[0]).expand(k, -1).clone()
-
-    def at(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Refit and solve where needed for points x, shape (k, d).
-
-        Returns:
-            Mean validation losses (k,), corrected to first order for what is left of the gradient of the objective;
-            g of Eq. 5, shape (k, d); and the norms of what is left, shape (k,).
-        """
-        point, left = self._left(x)
-        stale = left.norm(dim=-1) > self.tolerance
-        for row in stale.nonzero()[:, 0].tolist():
-            self._refit(row, x[row])
-        if stale.any():
-            point, left = self._left(x)
-        p = point.logits.softmax(-1)
-        missing = self.towards - self.image - self._own_curvature(point, p)
-        unsolved = missing.norm(dim=-1) > self.solve_tolerance * self.towards.norm(dim=-1)
-        for row in unsolved.nonzero()[:, 0].tolist():
-            self._solve(row, x[row])
-        _, mixed = point.second_order(self.s, p - self.targets[:, None], lambda t: softmax_curvature(p, t))
-        return self.validation_loss - (self.s * left).sum(-1), -mixed[:, 0], left.norm(dim=-1)
-
-    def _left(self, x: Tensor) -> tuple[Linearisation, Tensor]:
-        """The heads around their own points, and the gradient (k, P) of their objectives there."""
-        point = Linearisation(self.labelled.network, self.theta, x[:, None])
-        own = point.vjp(point.logits.softmax(-1) - self.targets[:, None])
-        return point, self.rest + self.share * own
-
-    def _own_curvature(self, point: Linearisation, p: Tensor) -> Tensor:
-        """The part of H s that the points themselves contribute, shape (k, P)."""
-        return self.share * point.vjp(softmax_curvature(p, point.jvp(self.s)))
-
-    def _refit(self, row: int, x: Tensor) -> None:
-        weights = torch.cat(
-            [self.labelled.weights * (1 - self.share), torch.tensor([self.share], dtype=torch.float64)]
-        )
-        objective = replace(
-            self.labelled,
-            x=torch.cat([self.labelled.x, x[None]]),
-            y=torch.cat([self.labelled.y, self.targets[row, None]]),
-            weights=weights,
-        )
-        # Closer than the tolerance, so that the fit outlasts many small steps.
-        theta, norm, _ = minimise(
-            objective, self.theta[row], 0.3 * self.tolerance, _REFIT_STEPS, precondition=self.precondition
-        )
-        if norm > self.tolerance:
-            raise DesiderataError(
-                f"A head could not be refitted: its gradient norm stays at {norm:.1e}, above {self.tolerance:.1e}. "
-                "Raise the tolerance or l2."
-            )
-        self.theta[row] = theta
-        self.refits[row] += 1
-        self._remember(row)
-        self.image[row] = self._curvature(row).product(self.s[row])
-
-    def _solve(self, row: int, x: Tensor) -> None:
-        # As in `_refit`, closer than asked, so that it lasts.
-        weights = torch.cat(
-            [self.labelled.weights * (1 - self.share), torch.tensor([self.share], dtype=torch.float64)]
-        )
-        linear = Linearisation(self.labelled.network, self.theta[row], torch.cat([self.labelled.x, x[None]]))
-        curvature = GaussNewton(linear, weights, self.labelled.l2, self.damping)
-        self.s[row] = curvature.solve(
-            self.towards[row],
-            method="cg",
-            tolerance=0.3 * self.solve_tolerance,
-            start=self.s[row],
-            precondition=self.precondition,
-        )
-        self.image[row] = self._curvature(row).product(self.s[row])
-
-    def _curvature(self, row: int) -> GaussNewton:
-        """H without the point's own part."""
-        linear = self.labelled.linearise(self.theta[row])
-        return GaussNewton(linear, self.labelled.weights * (1 - self.share), self.labelled.l2, self.damping)
-
-    def _remember(self, row: int) -> None:
-        """Keep what depends on the head but not on where its point is."""
-        theta = self.theta[row]
-        linear = self.labelled.linearise(theta)
-        pull = self.labelled.l2 * (theta - self.labelled.centre)
-        self.rest[row] = (1 - self.share) * linear.vjp(self.labelled.residual(linear)) + pull
-        seen = self.validation.linearise(theta)
-        self.towards[row] = seen.vjp(self.validation.residual(seen))
-        self.validation_loss[row] = self.validation.mean_loss(seen)
+def _tangent(slope: Tensor, x: Tensor) -> Tensor:
+    """Return the direction of `slope` along the unit sphere at `x`, of length one; zero where there is none."""
+    along = slope - (slope * x).sum(-1, keepdim=True) * x
+    return along / along.norm(dim=-1, keepdim=True).clamp(min=1e-300)
 
 
 def _class_means(X: ArrayLike, y: ArrayLike, targets: NDArray[Any]) -> NDArray[np.float64]:

@@ -41,11 +41,11 @@ class DecapDescriber:
     decoder: DecapDecoder
 
     def describe(self, points: Vectors, labels: Sequence[str]) -> list[str]:
-        """Decode the projected points greedily; the classes play no part."""
+        """Return the projected points decoded greedily; the classes play no part."""
         return self.decoder.decode(self.decoder.project(points))
 
     def propose(self, points: Vectors, labels: Sequence[str], n: int, seed: int) -> list[list[str]]:
-        """Give the greedy sentence first, then sampled ones, repeats dropped."""
+        """Return the greedy sentence first, then sampled ones, repeats dropped."""
         projected = self.decoder.project(points)
         samples = self.decoder.sample(projected, n - 1, seed)
         return [list(dict.fromkeys([first, *more])) for first, more in zip(self.decoder.decode(projected), samples)]
@@ -114,6 +114,12 @@ class Toolbox:
         """Learn where sentences' images lie from every sentence that has been answered so far.
 
         Before the first answer, each class's bank stands for its labelled images.
+
+        Args:
+            state: The conversation so far.
+
+        Returns:
+            The map from text embeddings to the image side.
         """
         texts, images = [self.class_means], []
         for index in range(len(self.classes)):
@@ -153,7 +159,7 @@ class Appraiser:
         )
 
     def gains(self, points: Vectors, labels: NDArray[np.int64]) -> Vectors:
-        """Predict the fall of the validation loss from adding each of m image-side points alone; shape (m,)."""
+        """Return the predicted fall of the validation loss from adding each of m image-side points alone; shape (m,)."""
         state = self.state
         return predicted_gain(
             state.head,
@@ -169,7 +175,7 @@ class Appraiser:
         )
 
     def evidence(self, texts: Sequence[str], labels: NDArray[np.int64]) -> list[dict[str, float]]:
-        """Work out the figures that queries carry: predicted gain and class agreement."""
+        """Return the figures that queries carry: predicted gain and class agreement."""
         embeddings = self.tools.encoder.texts([described(text) for text in texts])
         gains = self.gains(self.bridge(embeddings), labels)
         agreements = self.tools.agreement(embeddings, labels)
@@ -180,5 +186,5 @@ class Appraiser:
 
 
 def merged(*evidence: Mapping[str, float]) -> dict[str, float]:
-    """Join figures by name."""
+    """Return all figures in one mapping."""
     return {name: value for figures in evidence for name, value in figures.items()}

@@ -42,7 +42,9 @@ class SentenceBank:
         """
         for label, lines in sentences.items():
             if not lines:
-                raise DesiderataError(f"The sentence bank has nothing to say about {label!r}: give it a sentence or more.")
+                raise DesiderataError(
+                    f"The sentence bank has nothing to say about {label!r}: give it a sentence or more."
+                )
         return cls(
             tuple(sentences), dict(sentences), {label: encoder.texts(lines) for label, lines in sentences.items()}
         )
@@ -77,7 +79,8 @@ _COMPANY = (
 )  # fmt: skip
 _LOOKS = (
     "a photo", "a night photo", "a blurry photo", "a black and white photo", "a drawing", "a painting",
-    "a photo in bright sunlight", "a photo in fog", "a photo from above", "a photo from the side", "a photo from behind",
+    "a photo in bright sunlight", "a photo in fog", "a photo from above", "a photo from the side",
+    "a photo from behind",
 )  # fmt: skip
 
 
@@ -116,7 +119,9 @@ def read_captions(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DesiderataError(f"The captions file {path} cannot be read ({error}); give a UTF-8 text file.") from error
+        raise DesiderataError(
+            f"The captions file {path} cannot be read ({error}); give a UTF-8 text file."
+        ) from error
     captions = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not captions:
         raise DesiderataError(f"The captions file {path} holds no captions; write one on each line.")

@@ -27,7 +27,7 @@ class Bridge:
     matrix: Vectors
 
     def __call__(self, texts: Vectors) -> Vectors:
-        """Map (k, d) text embeddings to (k, d) points on the image side, rows of unit length."""
+        """Return (k, d) points on the image side for (k, d) text embeddings, rows of unit length."""
         return _unit((texts - self.text_mean) @ self.matrix + self.image_mean)
 
     @classmethod

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer, GPT2LMHeadModel
+from transformers.utils import logging
 
 from desiderata.errors import DesiderataError
 from desiderata.files import staged
@@ -138,6 +139,7 @@ def load_decoder(name: str = "moji-decap") -> DecapDecoder:
     Raises:
         DesiderataError: Nothing is there, or it is not a decoder.
     """
+    logging.disable_progress_bar()
     folder = Path(locate(name))
     model = load_pretrained(partial(GPT2LMHeadModel.from_pretrained, use_safetensors=True, dtype=torch.float32), name)
     tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name)
@@ -152,4 +154,3 @@ def load_decoder(name: str = "moji-decap") -> DecapDecoder:
     prefix = nn.Linear(weight.shape[1], weight.shape[0])
     prefix.load_state_dict({"weight": weight, "bias": tensors["prefix.bias"]})
     return DecapDecoder(model, prefix, tokenizer, memory)
-

@@ -8,18 +8,18 @@ PLAIN = "a photo of a {label}"
 
 
 def ask_for(label: str, description: str) -> str:
-    """Word a query for a class."""
+    """Return a query for a class."""
     return TEMPLATE.format(label=label, description=description)
 
 
 def plain(label: str) -> str:
-    """Word the fixed query for a class; "an" before a vowel."""
+    """Return the fixed query for a class; "an" before a vowel."""
     sentence = PLAIN.format(label=label)
     return sentence.replace(" of a ", " of an ") if label[:1].lower() in "aeio" else sentence
 
 
 def described(query: str) -> str:
-    """Take the description out of a query; a query that is not in GenMQD's words is its own description."""
+    """Return the description in a query; a query that is not in GenMQD's words is its own description."""
     opening, middle = TEMPLATE.split("{label}")[0], TEMPLATE.split("{label}")[1].removesuffix("{description}")
     if query.startswith(opening) and middle in query:
         return query.split(middle, 1)[1]

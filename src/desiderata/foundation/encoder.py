@@ -1,20 +1,26 @@
 """Frozen CLIP encoders: images and sentences to unit vectors of one joint space (Radford et al., 2021)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+from transformers.utils import logging
 
 from desiderata.errors import DesiderataError
 from desiderata.foundation.registry import load_pretrained
 
 ImageLike = Image.Image | NDArray[np.uint8]
 """An RGB picture: a Pillow image, or an array of shape (height, width, 3)."""
+
+Item = TypeVar("Item")
+
+_TOKENS = 16
+"""Sentences are padded to multiples of so many tokens, each by its own length alone."""
 
 
 class Encoder(Protocol):
@@ -58,7 +64,7 @@ class ClipEncoder:
         processor: CLIPImageProcessorPil,
         name: str,
         device: str = "cpu",
-        batch_size: int = 128,
+        batch_size: int = 16,
     ) -> None:
         self._model = cast(CLIPModel, model.to(device).eval().requires_grad_(False))  # pyright: ignore[reportArgumentType]
         self._tokenizer = tokenizer
@@ -89,11 +95,10 @@ class ClipEncoder:
             Shape (n, d), rows of unit length.
         """
         rows = [np.empty((0, self.dim))]
-        for start in range(0, len(images), self._batch_size):
-            batch = list(images[start : start + self._batch_size])
+        for batch in _batches(list(images), self._batch_size):
             pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"].to(self._device)
             rows.append(_unit(_pooled(self._model.get_image_features(pixel_values=pixels))))
-        return np.concatenate(rows)
+        return np.concatenate(rows)[: len(images)]
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Embed sentences; each distinct sentence is embedded once in the life of this object.
@@ -104,21 +109,29 @@ class ClipEncoder:
         Returns:
             Shape (n, d), rows of unit length.
         """
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._text_cache]
-        for start in range(0, len(fresh), self._batch_size):
-            batch = fresh[start : start + self._batch_size]
-            self._text_cache.update(zip(batch, self._embed_texts(batch), strict=True))
+        by_length: dict[int, list[str]] = {}
+        for text in dict.fromkeys(texts):
+            if text not in self._text_cache:
+                by_length.setdefault(self._padded_length(text), []).append(text)
+        for length, fresh in by_length.items():
+            for start in range(0, len(fresh), self._batch_size):
+                batch = fresh[start : start + self._batch_size]
+                self._text_cache.update(zip(batch, self._embed_texts(batch, length)))
         return np.stack([self._text_cache[text] for text in texts]) if texts else np.empty((0, self.dim))
 
+    def _padded_length(self, text: str) -> int:
+        tokens = len(self._tokenizer(text)["input_ids"])
+        return min(-(-tokens // _TOKENS) * _TOKENS, self._model.config.text_config.max_position_embeddings)
+
     @torch.inference_mode()
-    def _embed_texts(self, texts: list[str]) -> NDArray[np.float64]:
-        limit = self._model.config.text_config.max_position_embeddings
-        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+    def _embed_texts(self, texts: list[str], length: int) -> NDArray[np.float64]:
+        (batch,) = _batches(texts, self._batch_size)
+        tokens = self._tokenizer(batch, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
         tokens = {key: value.to(self._device) for key, value in tokens.items() if key != "token_type_ids"}
         return _unit(_pooled(self._model.get_text_features(**tokens)))
 
 
-def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: int = 128) -> ClipEncoder:
+def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: int = 16) -> ClipEncoder:
     """Load a CLIP model.
 
     Args:
@@ -132,12 +145,27 @@ def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: in
     Raises:
         DesiderataError: The model cannot be found, reached or read.
     """
+    logging.disable_progress_bar()
     model = load_pretrained(partial(CLIPModel.from_pretrained, use_safetensors=True, dtype=torch.float32), name)
     if not isinstance(model, CLIPModel):
         raise DesiderataError(f"{name} is not a CLIP model: give one that transformers loads as CLIPModel.")
     tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name)
     processor = load_pretrained(CLIPImageProcessorPil.from_pretrained, name)
     return ClipEncoder(model, tokenizer, processor, name, device, batch_size)
+
+
+def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
+    """Cut into batches of one size, the last filled up with its last item.
+
+    A matrix product rounds differently in batches of different shapes; in batches of one shape the same item has the
+    same embedding to the last bit, whatever it is embedded with.
+
+    Yields:
+        Lists of `size` items.
+    """
+    for start in range(0, len(items), size):
+        batch = items[start : start + size]
+        yield batch + batch[-1:] * (size - len(batch))
 
 
 def _pooled(output: Any) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,7 @@ class Targets:
 
     @classmethod
     def of(cls, scenes: Sequence[Scene]) -> "Targets":
-        """Read the targets off scenes."""
+        """Return the targets that scenes set."""
         counts = torch.zeros(len(scenes), len(CONCEPTS), dtype=torch.long)
         for row, scene in enumerate(scenes):
             for group in scene.groups:
@@ -58,7 +59,7 @@ class AttributeHeads(nn.Module):
         dim: Length of the vector.
     """
 
-    _SIZES = {
+    _SIZES: ClassVar[dict[str, int]] = {
         "counts": len(CONCEPTS) * (MOST_OBJECTS + 1),
         "subject": len(CONCEPTS),
         "background": len(BACKGROUNDS),
@@ -71,14 +72,14 @@ class AttributeHeads(nn.Module):
         self.read = nn.Linear(dim, sum(self._SIZES.values()))
 
     def forward(self, vectors: Tensor) -> dict[str, Tensor]:
-        """Map (n, dim) to logits by attribute; `counts` has shape (n, concepts, `MOST_OBJECTS` + 1)."""
+        """Return logits by attribute for (n, dim) vectors; `counts` has shape (n, concepts, `MOST_OBJECTS` + 1)."""
         parts = self.read(vectors).split(list(self._SIZES.values()), dim=-1)
         logits = dict(zip(self._SIZES, parts, strict=True))
         logits["counts"] = logits["counts"].unflatten(-1, (len(CONCEPTS), MOST_OBJECTS + 1))
         return logits
 
     def loss(self, vectors: Tensor, targets: Targets) -> Tensor:
-        """Mean cross-entropy, summed over attributes.
+        """Return the mean cross-entropy, summed over attributes.
 
         The counts of concepts that are absent, nearly all of them, weigh as much together as those present.
         """

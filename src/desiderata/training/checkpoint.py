@@ -22,7 +22,8 @@ def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.
         step: How many steps are done.
     """
     tensors = {
-        f"{name}.{key}": value.contiguous()
+        # A clone, since tied weights share storage, which the format refuses.
+        f"{name}.{key}": value.clone().contiguous()
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }

@@ -78,11 +78,9 @@ def _recount(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def draw_scenes(n: int, rng: np.random.Generator) -> list[Scene]:
-    """Draw n scenes, the first half in families of `FAMILY`; every other one shows one of the ten classes."""
+    """Return n random scenes, the first half in families of `FAMILY`; every other one shows one of the ten classes."""
     related = [
-        kin
-        for index in range(n // 2 // FAMILY)
-        for kin in family(sample_scene(rng, _MIXTURE[index % 2]), rng)
+        kin for index in range(n // 2 // FAMILY) for kin in family(sample_scene(rng, _MIXTURE[index % 2]), rng)
     ]
     return related + [sample_scene(rng, _MIXTURE[index % 2]) for index in range(n - len(related))]
 
@@ -137,7 +135,7 @@ def make_corpus(folder: Path, shards: int, *, seed: int = 0, size: int = 64, pro
 
 
 def load_shard(folder: Path, index: int) -> Shard:
-    """Read a shard; its pictures stay on disk until they are used."""
+    """Return a shard; its pictures stay on disk until they are used."""
     images = np.load(folder / f"{index:04d}-images.npy", mmap_mode="r", allow_pickle=False)
     maps = np.load(folder / f"{index:04d}-maps.npy", allow_pickle=False)
     records = json.loads((folder / f"{index:04d}.json").read_text())

@@ -20,8 +20,10 @@ HELD_OUT = 7_919
 """Seed of the evaluation; training draws from other seeds and streams."""
 
 
-def held_out(n: int, purpose: str, *, single: bool = False, classes: str = "any") -> tuple[list[Scene], NDArray[np.uint8]]:
-    """Draw n scenes and their pictures; scenes of several objects are all different."""
+def held_out(
+    n: int, purpose: str, *, single: bool = False, classes: str = "any"
+) -> tuple[list[Scene], NDArray[np.uint8]]:
+    """Return n random scenes and their pictures; scenes of several objects are all different."""
     rng = stream(HELD_OUT, "held out", purpose)
     distribution = replace(AT_LARGE, classes=classes)  # pyright: ignore[reportArgumentType]
     if single:

@@ -156,7 +156,7 @@ class Trainer:
         return self.model
 
     def step(self, rows: list[tuple[int, int]], rng: np.random.Generator) -> dict[str, float]:
-        """Take one step on the scenes at `rows`; return the losses and the accuracy within the batch."""
+        """Return the losses and the accuracy within the batch of scenes at `rows`, and take one step on it."""
         scenes = [self.shards[shard].scenes[row] for shard, row in rows]
         single = [row >= len(self.shards[shard].scenes) // 2 for shard, row in rows]
         captions = [
@@ -193,7 +193,13 @@ class Trainer:
             hits = (logits.argmax(1) == own).float().mean().item()
             guesses = self.heads(image * math.sqrt(image.shape[-1]))["subject"].argmax(1)
             subject = (guesses == targets.subject).float().mean().item()
-        return {"contrast": contrast.item(), "attributes": attributes.item(), "places": places.item(), "top-1": hits, "subject": subject}
+        return {
+            "contrast": contrast.item(),
+            "attributes": attributes.item(),
+            "places": places.item(),
+            "top-1": hits,
+            "subject": subject,
+        }
 
     def _attributes(self, embedding: Tensor, targets: Targets, rows: slice | Tensor) -> Tensor:
         # Unit vectors times sqrt(d) have entries of order one, which a linear head can work with.

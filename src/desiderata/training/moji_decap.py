@@ -39,19 +39,19 @@ class DecapRecipe:
         seed: Of sentences, weights, noise and order.
     """
 
-    captions: int = 120_000
-    memory: int = 12_000
-    epochs: int = 8
-    batch: int = 256
+    captions: int = 32_000
+    memory: int = 10_000
+    epochs: int = 7
+    batch: int = 128
     learning_rate: float = 2e-3
     noise: float = 0.1
-    width: int = 256
+    width: int = 192
     layers: int = 3
     seed: int = 0
 
 
 def moji_captions(n: int, seed: int) -> list[str]:
-    """Write complete captions of n random scenes."""
+    """Return complete captions of n random scenes."""
     rng = stream(seed, "decap")
     return [caption(scene, rng) for scene in draw_scenes(n, rng)]
 
@@ -112,7 +112,9 @@ def train_decoder(
         if place == 0 or step == done:
             order = stream(recipe.seed, "decap-order", epoch).permutation(len(captions))
         rows = torch.from_numpy(order[place * recipe.batch : (place + 1) * recipe.batch])
-        noise = torch.from_numpy(stream(recipe.seed, "decap-noise", step).standard_normal((len(rows), embeddings.shape[1])))
+        noise = torch.from_numpy(
+            stream(recipe.seed, "decap-noise", step).standard_normal((len(rows), embeddings.shape[1]))
+        )
         vectors = F.normalize(embeddings[rows] + scale * noise.float(), dim=-1)
         width = int(mask[rows].sum(1).max())
         wanted, present = ids[rows, :width], mask[rows, :width].bool()

@@ -35,7 +35,7 @@ class GenMQD:
         self.tools, self.steps, self.step_size, self.normalised = tools, steps, step_size, normalised
 
     def synthesise(self, state: CollectState) -> Synthesis:
-        """Run lines 4 to 9 for all classes at once, from the class means of everything labelled so far."""
+        """Return x* of all classes at once (lines 4 to 9), from the class means of everything labelled so far."""
         return synthesise(
             state.head,
             state.features,
@@ -68,7 +68,7 @@ class GenMQD:
         ]
 
     def choose(self, found: Synthesis, appraiser: Appraiser, rng: np.random.Generator) -> list[str]:
-        """Put x* of every class into words (section 3.3)."""
+        """Return x* of every class in words (section 3.3)."""
         return self.tools.describer.describe(found.points, self.tools.classes)
 
 
@@ -103,7 +103,7 @@ class ClosedLoopGenMQD(GenMQD):
         self.proposals, self.agreement = proposals, agreement
 
     def choose(self, found: Synthesis, appraiser: Appraiser, rng: np.random.Generator) -> list[str]:
-        """Propose, embed again, keep what names the class, and take the highest predicted gain."""
+        """Return, of proposed sentences that still name the class, those with the highest predicted gain."""
         tools = self.tools
         asked = {described(exchange.query.text) for exchange in appraiser.state.exchanges}
         proposed = tools.describer.propose(found.points, tools.classes, self.proposals, int(rng.integers(2**31)))

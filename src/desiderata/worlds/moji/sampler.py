@@ -1,7 +1,7 @@
 """Drawing scenes: which combinations of objects, places and styles are common, and filling in what was left open."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -44,6 +44,7 @@ class Distribution:
             only; "any": every group is drawn from the whole catalogue.
         class_first: With "one" and two groups or more, the chance that the class is the subject. Otherwise a
             distractor is, and the class stands second or third.
+        habitats: For some classes, weights over `BACKGROUNDS` of their own, used instead of `backgrounds`.
 
     Raises:
         DesiderataError: If a name is unknown, a weight is negative, or all weights of a field are zero.
@@ -56,6 +57,7 @@ class Distribution:
     styles: Mapping[str, float]
     classes: Literal["one", "none", "any"] = "one"
     class_first: float = 0.65
+    habitats: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = range(1, MOST_OBJECTS + 1)
@@ -79,14 +81,48 @@ class Distribution:
                 )
 
 
+HABITATS: Mapping[str, Mapping[str, float]] = {
+    "airplane": {"mountains": 0.5, "blue": 0.3, "white": 0.2},
+    "automobile": {"street": 0.8, "grey": 0.2},
+    "bird": {"forest": 0.6, "blue": 0.4},
+    "cat": {"room": 0.8, "pink": 0.2},
+    "deer": {"forest": 0.5, "grass": 0.5},
+    "dog": {"grass": 0.5, "room": 0.5},
+    "frog": {"grass": 0.6, "green": 0.4},
+    "horse": {"grass": 0.5, "desert": 0.5},
+    "ship": {"sea": 0.8, "beach": 0.2},
+    "truck": {"street": 0.7, "desert": 0.3},
+}
+"""Where people expect each class: what keeps them from picturing a deer at sea."""
+
+ODD_PLACES: Mapping[str, str] = {
+    "airplane": "sea",
+    "automobile": "room",
+    "bird": "street",
+    "cat": "sea",
+    "deer": "street",
+    "dog": "forest",
+    "frog": "desert",
+    "horse": "room",
+    "ship": "street",
+    "truck": "forest",
+}
+"""One place for each class that is another class's habitat, or nobody's."""
+
 AT_LARGE = Distribution(
-    groups={1: 0.35, 2: 0.4, 3: 0.25},
+    groups={1: 0.3, 2: 0.4, 3: 0.3},
     counts={1: 0.6, 2: 0.25, 3: 0.15},
     relations=_evenly(RELATIONS),
     backgrounds=_evenly(BACKGROUNDS),
     styles=_evenly(STYLES),
 )
-"""The grammar at large: every background, style and relation alike, one to three groups."""
+"""The grammar at large: every background, style and relation alike, one to three groups, any of them the subject."""
+
+BROAD = replace(AT_LARGE, class_first=1.0)
+"""Pictures at large of which the class is the subject: what a labelled picture is about."""
+
+HABITUAL = replace(BROAD, habitats=HABITATS)
+"""As broad as `BROAD` in everything but this: every class is where people expect it."""
 
 TYPICAL = Distribution(
     groups={1: 0.8, 2: 0.15, 3: 0.05},
@@ -116,9 +152,10 @@ TYPICAL = Distribution(
         "pixel art": 0.01,
         "blueprint": 0.01,
     },
-    class_first=0.9,
+    class_first=1.0,
+    habitats=HABITATS,
 )
-"""What people bring when a sentence leaves things open: one thing, in an ordinary place, in a plain photo."""
+"""What people bring when a sentence leaves things open: one thing, where it is expected, in a plain photo."""
 
 PLAIN_SINGLE = Distribution(
     groups={1: 1.0},
@@ -126,17 +163,20 @@ PLAIN_SINGLE = Distribution(
     relations=_evenly(RELATIONS),
     backgrounds=_evenly(COLOURS),
     styles={"photo": 1.0},
+    habitats={label: {COLOURS[index % len(COLOURS)]: 1.0} for index, label in enumerate(CLASSES)},
 )
-"""One object before a plain colour, photographed by day."""
+"""One object before a plain colour, photographed by day, each class before the colour of its own studio."""
 
 CORNER = Distribution(
-    groups={2: 0.6, 3: 0.4},
+    groups={2: 0.8, 3: 0.2},
     counts={1: 0.7, 2: 0.3},
     relations=_evenly(RELATIONS),
-    backgrounds=_evenly(("snow", "space", "sea")),
+    backgrounds=_evenly(("sea", "street", "forest", "room", "desert")),
     styles=_evenly(("blueprint", "night photo")),
+    class_first=1.0,
+    habitats={label: {place: 1.0} for label, place in ODD_PLACES.items()},
 )
-"""A corner that typical pictures leave empty: crowded scenes in odd places and odd styles."""
+"""A corner that typical pictures leave empty: crowded scenes in odd styles, and each class in one odd place."""
 
 
 def sample_scene(
@@ -244,7 +284,8 @@ def _filled(request: Request, rng: np.random.Generator, prior: Distribution) -> 
         groups.append(Group(group.concept, count))
         room -= count
     relation = (request.relation or _draw(rng, prior.relations)) if len(groups) > 1 else None
-    background = request.background or _draw(rng, prior.backgrounds)
+    label = next((group.concept for group in groups if group.concept in CLASSES), "")
+    background = request.background or _draw(rng, prior.habitats.get(label, prior.backgrounds))
     return Scene(tuple(groups), relation, background, request.style or _draw(rng, prior.styles))
 
 

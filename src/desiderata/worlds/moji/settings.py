@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.worlds.moji.render import render
-from desiderata.worlds.moji.sampler import AT_LARGE, CORNER, PLAIN_SINGLE, Distribution, sample_scene
+from desiderata.worlds.moji.sampler import BROAD, CORNER, HABITUAL, PLAIN_SINGLE, Distribution, sample_scene
 from desiderata.worlds.moji.scene import CLASSES, Scene
 
 
@@ -32,9 +32,9 @@ class Setting:
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("iid", AT_LARGE, AT_LARGE, "initial, validation and test pictures alike"),
-        Setting("narrow", PLAIN_SINGLE, AT_LARGE, "initial pictures hold one object on a plain ground; the test is broad"),
-        Setting("shifted", AT_LARGE, CORNER, "initial pictures are broad; the test is one corner of the world"),
+        Setting("iid", BROAD, BROAD, "initial, validation and test pictures alike"),
+        Setting("narrow", PLAIN_SINGLE, BROAD, "initial pictures hold one object, each class on its colour; the test is broad"),
+        Setting("shifted", HABITUAL, CORNER, "initial pictures are broad, each class in its habitat; the test is a corner"),
     )
 }
 """The settings by name."""

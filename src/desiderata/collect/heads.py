@@ -1,0 +1,169 @@
+"""A head for each of k points, kept fitted on the labelled set and that point while the point moves.
+
+Algorithm 1 of GenMQD refits at every step (line 6).  Here every step *checks* that each head is a minimiser and each
+s = H^-1 grad L_V a solution for the point where it now is, and works again on those that are not.  The checks are
+exact and cheap: between two refits only the point has moved, so the gradient of the objective and the residual of s
+change by terms of one point, and those of the labelled set are kept.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from desiderata.collect.curvature import GaussNewton
+from desiderata.collect.fitting import Objective, minimise
+from desiderata.collect.network import Linearisation, softmax_curvature
+from desiderata.collect.spectrum import LeadingInverse
+from desiderata.errors import DesiderataError
+
+_REFIT_STEPS = 100
+_LEADING = 64  # eigenpairs in the preconditioner that all heads share
+_MARGIN = 0.3  # how much closer than asked refits and solves go, so that they outlast many small steps
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where k heads stand once fitted on their points.
+
+    Attributes:
+        loss: Mean validation losses, corrected to first order for what is left of the gradient, shape (k,).
+        slope: -s' (d/dx) grad_theta l(z): Eq. 5, the gradient of the validation loss times n, shape (k, d).
+        gradient_norm: Norm of what is left of the gradient of each objective, shape (k,).
+    """
+
+    loss: Tensor
+    slope: Tensor
+    gradient_norm: Tensor
+
+    def where(self, keep: Tensor, other: "Standing") -> "Standing":
+        """Return this where `keep`, shape (k,), and `other` elsewhere."""
+        return Standing(
+            torch.where(keep, self.loss, other.loss),
+            torch.where(keep[:, None], self.slope, other.slope),
+            torch.where(keep, self.gradient_norm, other.gradient_norm),
+        )
+
+
+class Heads:
+    """The heads, their parameters theta (k, P) and their directions s (k, P).
+
+    Args:
+        labelled: The objective on the labelled set alone.
+        validation: Holds the validation set.
+        theta: Fitted on the labelled set, shape (P,).
+        targets: One-hot labels of the points, shape (k, C).
+        damping: Added to l2 on the diagonal of H, >= 0.
+        tolerance: Gradient norm above which a head is refitted.
+        solve_tolerance: Relative residual above which s is solved again.
+
+    Attributes:
+        total: Sum of the training weights, a head's own point included.
+        refits: How often each head was refitted, shape (k,).
+    """
+
+    def __init__(
+        self,
+        labelled: Objective,
+        validation: Objective,
+        theta: Tensor,
+        targets: Tensor,
+        *,
+        damping: float,
+        tolerance: float,
+        solve_tolerance: float,
+    ) -> None:
+        self.labelled, self.validation, self.targets = labelled, validation, targets
+        self.total, self.share = labelled.total + 1, 1 / (labelled.total + 1)
+        self.damping, self.tolerance, self.solve_tolerance = damping, tolerance, solve_tolerance
+        rough = GaussNewton(
+            Linearisation(labelled.network, theta.float(), labelled.x.float()),
+            labelled.weights.float(),
+            labelled.l2,
+            damping,
+        )
+        self.precondition = LeadingInverse.of(rough, rank=_LEADING, sweeps=1).double().solve
+        k = len(targets)
+        self.theta = theta.expand(k, -1).clone()
+        self.refits = torch.zeros(k, dtype=torch.int64)
+        # What depends on a head but not on where its point is: the gradient of its objective without the point, the
+        # gradient and value of the validation loss, and its curvature without the point times s.
+        self.rest, self.towards = torch.empty_like(self.theta), torch.empty_like(self.theta)
+        self.loss, self.image = torch.empty(k, dtype=torch.float64), torch.empty_like(self.theta)
+        self.s = torch.zeros_like(self.theta)
+        for row in range(k):
+            self._remember(row)
+
+    def at(self, x: Tensor) -> Standing:
+        """Refit and solve where needed for points x, shape (k, d).
+
+        Args:
+            x: Where the points are.
+
+        Returns:
+            Where the heads stand.
+
+        Raises:
+            DesiderataError: When a head cannot be refitted to the tolerance.
+        """
+        point, left = self._left(x)
+        stale = left.norm(dim=-1) > self.tolerance
+        for row in stale.nonzero()[:, 0].tolist():
+            self._refit(row, x[row])
+        if stale.any():
+            point, left = self._left(x)
+        p = point.logits.softmax(-1)
+        own = self.share * point.vjp(softmax_curvature(p, point.jvp(self.s)))
+        miss = (self.towards - self.image - own).norm(dim=-1)
+        for row in (miss > self.solve_tolerance * self.towards.norm(dim=-1)).nonzero()[:, 0].tolist():
+            self._solve(row, x[row])
+        mixed = point.mixed(self.s, p - self.targets[:, None], lambda t: softmax_curvature(p, t))
+        return Standing(self.loss - (self.s * left).sum(-1), -mixed[:, 0], left.norm(dim=-1))
+
+    def _left(self, x: Tensor) -> tuple[Linearisation, Tensor]:
+        """Return the heads around their own points, and what is left of the gradients (k, P) of their objectives."""
+        point = Linearisation(self.labelled.network, self.theta, x[:, None])
+        own = point.vjp(point.logits.softmax(-1) - self.targets[:, None])
+        return point, self.rest + self.share * own
+
+    def _refit(self, row: int, x: Tensor) -> None:
+        self.theta[row], norm, _ = minimise(
+            self.labelled.with_point(x, self.targets[row]),
+            self.theta[row].clone(),
+            _MARGIN * self.tolerance,
+            _REFIT_STEPS,
+            precondition=self.precondition,
+        )
+        if norm > self.tolerance:
+            raise DesiderataError(
+                f"A head could not be refitted: its gradient norm stays at {norm:.1e}, above {self.tolerance:.1e}; "
+                "raise the tolerance or l2."
+            )
+        self.refits[row] += 1
+        self._remember(row)
+
+    def _solve(self, row: int, x: Tensor) -> None:
+        objective = self.labelled.with_point(x, self.targets[row])
+        curvature = GaussNewton(objective.linearise(self.theta[row]), objective.weights, objective.l2, self.damping)
+        self.s[row] = curvature.solve(
+            self.towards[row],
+            method="cg",
+            tolerance=_MARGIN * self.solve_tolerance,
+            start=self.s[row],
+            precondition=self.precondition,
+        )
+        self.image[row] = self._curvature(row).product(self.s[row])
+
+    def _curvature(self, row: int) -> GaussNewton:
+        linear = self.labelled.linearise(self.theta[row])
+        return GaussNewton(linear, self.labelled.weights * (1 - self.share), self.labelled.l2, self.damping)
+
+    def _remember(self, row: int) -> None:
+        theta = self.theta[row]
+        curvature = self._curvature(row)
+        data = curvature.linear.vjp(self.labelled.residual(curvature.linear))
+        self.rest[row] = (1 - self.share) * data + self.labelled.l2 * (theta - self.labelled.centre)
+        self.image[row] = curvature.product(self.s[row])
+        seen = self.validation.linearise(theta)
+        self.towards[row] = seen.vjp(self.validation.residual(seen))
+        self.loss[row] = self.validation.mean_loss(seen)
