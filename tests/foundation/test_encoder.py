@@ -52,6 +52,28 @@ def test_embeddings_are_unit_rows_whatever_the_batch(folder: Path):
     assert np.abs(texts[0] - texts[1]).max() > 1e-3
 
 
+def test_a_picture_has_the_same_embedding_to_the_last_bit_whatever_it_is_batched_with(folder: Path):
+    encoder, images = load_encoder(str(folder)), pictures(37)
+    together = encoder.images(images)
+    order = np.random.default_rng(1).permutation(len(images))
+    assert (encoder.images([images[i] for i in order]) == together[order]).all()
+    for image, row in zip(images, together, strict=True):
+        assert (encoder.images([image])[0] == row).all()
+
+
+def test_a_sentence_has_the_same_embedding_to_the_last_bit_whatever_it_is_batched_with(folder: Path):
+    # Every length, so that some fill up what they are padded to and some do not.
+    sentences = [
+        " ".join((["a", "cat", "dog", "grass"] * 20)[start : start + n]) for n in range(1, 60) for start in (0, 1)
+    ]
+    together = load_encoder(str(folder)).texts(sentences)
+    order = np.random.default_rng(1).permutation(len(sentences))
+    assert (load_encoder(str(folder)).texts([sentences[i] for i in order]) == together[order]).all()
+    alone = load_encoder(str(folder))
+    for sentence, row in zip(sentences, together, strict=True):
+        assert (alone.texts([sentence])[0] == row).all()
+
+
 def test_no_images_and_no_texts_give_no_rows(folder: Path):
     encoder = load_encoder(str(folder))
     assert encoder.images([]).shape == encoder.texts([]).shape == (0, 24)

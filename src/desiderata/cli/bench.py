@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from desiderata.cli.output import AsJson, show_json
+from desiderata.cli.threads import use_physical_cores
 from desiderata.errors import DesiderataError
 
 
@@ -42,6 +43,7 @@ def collect(
     from desiderata.collect.strategies import STRATEGIES
     from desiderata.worlds.moji.settings import SETTINGS
 
+    use_physical_cores()
     plan = Plan(
         _listed(setting, tuple(SETTINGS)),
         _listed(methods, tuple(STRATEGIES)),

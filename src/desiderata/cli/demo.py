@@ -1,11 +1,13 @@
 """`desiderata demo`: the main job, start to end, in two minutes."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from desiderata.cli.output import AsJson, show_json
+from desiderata.cli.threads import use_physical_cores
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
@@ -37,6 +39,7 @@ def demo(
     from desiderata.report import write_report
     from desiderata.report.build import NAMES, of_campaign
 
+    use_physical_cores()
     campaigns: list[Campaign] = []
     with bar("Starting", quiet=json) as progress:
         done, steps = 0, len(METHODS) * (rounds + 1) + 1
@@ -52,7 +55,8 @@ def demo(
             done += 1
             campaigns.append(campaign)
         progress(done, steps, "Writing the report")
-        command = f"desiderata demo {out} --rounds {rounds} --setting {setting} --seed {seed}"
+        options = ["--rounds", str(rounds), "--setting", setting, "--seed", str(seed)]
+        command = shlex.join(["desiderata", "demo", str(out), *options])
         path = out / "report.html"
         write_report(of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=command), path)
     _close(campaigns, path, json)

@@ -28,6 +28,11 @@ DUAL_LIMIT = 1000
 """Largest n * C solved in the dual unless asked for otherwise: there its factor costs about as much as one solve by
 conjugate gradients, and a second solve is free."""
 
+Hessian = Literal["gauss-newton", "exact"]
+"""Which curvature to invert.  Gauss-Newton is always positive definite.  "exact" is the Hessian of the fitting
+objective: true to small changes, and several times slower; it may be indefinite where a fit has not converged, which
+raises a `DesiderataError`."""
+
 
 class GaussNewton:
     """The operator G above around a linearised network with one parameter vector.

@@ -6,12 +6,13 @@ exact and cheap: between two refits only the point has moved, so the gradient of
 change by terms of one point, and those of the labelled set are kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from desiderata.collect.curvature import GaussNewton
+from desiderata.collect.curvature import GaussNewton, Hessian, conjugate_gradients
 from desiderata.collect.fitting import Objective, minimise
 from desiderata.collect.network import Linearisation, softmax_curvature
 from desiderata.collect.spectrum import LeadingInverse
@@ -53,6 +54,7 @@ class Heads:
         validation: Holds the validation set.
         theta: Fitted on the labelled set, shape (P,).
         targets: One-hot labels of the points, shape (k, C).
+        hessian: Which H defines s.
         damping: Added to l2 on the diagonal of H, >= 0.
         tolerance: Gradient norm above which a head is refitted.
         solve_tolerance: Relative residual above which s is solved again.
@@ -69,13 +71,15 @@ class Heads:
         theta: Tensor,
         targets: Tensor,
         *,
+        hessian: Hessian,
         damping: float,
         tolerance: float,
         solve_tolerance: float,
     ) -> None:
         self.labelled, self.validation, self.targets = labelled, validation, targets
         self.total, self.share = labelled.total + 1, 1 / (labelled.total + 1)
-        self.damping, self.tolerance, self.solve_tolerance = damping, tolerance, solve_tolerance
+        self.hessian, self.damping = hessian, damping
+        self.tolerance, self.solve_tolerance = tolerance, solve_tolerance
         rough = GaussNewton(
             Linearisation(labelled.network, theta.float(), labelled.x.float()),
             labelled.weights.float(),
@@ -113,12 +117,18 @@ class Heads:
         if stale.any():
             point, left = self._left(x)
         p = point.logits.softmax(-1)
-        own = self.share * point.vjp(softmax_curvature(p, point.jvp(self.s)))
-        miss = (self.towards - self.image - own).norm(dim=-1)
+        residual = p - self.targets[:, None]
+
+        def bend(t: Tensor) -> Tensor:
+            return softmax_curvature(p, t)
+
+        exact = self.hessian == "exact"
+        own = point.second_order(self.s, residual, bend) if exact else point.vjp(bend(point.jvp(self.s)))
+        miss = (self.towards - self.image - self.share * own).norm(dim=-1)
         for row in (miss > self.solve_tolerance * self.towards.norm(dim=-1)).nonzero()[:, 0].tolist():
             self._solve(row, x[row])
-        mixed = point.mixed(self.s, p - self.targets[:, None], lambda t: softmax_curvature(p, t))
-        return Standing(self.loss - (self.s * left).sum(-1), -mixed[:, 0], left.norm(dim=-1))
+        slope = -point.mixed(self.s, residual, bend)[:, 0]
+        return Standing(self.loss - (self.s * left).sum(-1), slope, left.norm(dim=-1))
 
     def _left(self, x: Tensor) -> tuple[Linearisation, Tensor]:
         """Return the heads around their own points, and what is left of the gradients (k, P) of their objectives."""
@@ -143,27 +153,35 @@ class Heads:
         self._remember(row)
 
     def _solve(self, row: int, x: Tensor) -> None:
-        objective = self.labelled.with_point(x, self.targets[row])
-        curvature = GaussNewton(objective.linearise(self.theta[row]), objective.weights, objective.l2, self.damping)
-        self.s[row] = curvature.solve(
+        product = self._curvature(self.labelled.with_point(x, self.targets[row]), row)
+        floor = self.labelled.l2 + self.damping
+        self.s[row] = conjugate_gradients(
+            lambda v: product(v) + floor * v,
             self.towards[row],
-            method="cg",
             tolerance=_MARGIN * self.solve_tolerance,
             start=self.s[row],
             precondition=self.precondition,
         )
-        self.image[row] = self._curvature(row).product(self.s[row])
+        self._image(row)
 
-    def _curvature(self, row: int) -> GaussNewton:
-        linear = self.labelled.linearise(self.theta[row])
-        return GaussNewton(linear, self.labelled.weights * (1 - self.share), self.labelled.l2, self.damping)
+    def _curvature(self, objective: Objective, row: int) -> Callable[[Tensor], Tensor]:
+        """Return v -> H v of an objective at the head's parameters, without multiples of the identity."""
+        if self.hessian == "exact":
+            product = objective.hessian_product(self.theta[row])
+            return lambda v: product(v) - objective.l2 * v
+        curvature = GaussNewton(objective.linearise(self.theta[row]), objective.weights, objective.l2)
+        return lambda v: curvature.product(v, bare=True)
+
+    def _image(self, row: int) -> None:
+        labelled = (1 - self.share) * self._curvature(self.labelled, row)(self.s[row])
+        self.image[row] = labelled + (self.labelled.l2 + self.damping) * self.s[row]
 
     def _remember(self, row: int) -> None:
         theta = self.theta[row]
-        curvature = self._curvature(row)
-        data = curvature.linear.vjp(self.labelled.residual(curvature.linear))
+        linear = self.labelled.linearise(theta)
+        data = linear.vjp(self.labelled.residual(linear))
         self.rest[row] = (1 - self.share) * data + self.labelled.l2 * (theta - self.labelled.centre)
-        self.image[row] = curvature.product(self.s[row])
+        self._image(row)
         seen = self.validation.linearise(theta)
         self.towards[row] = seen.vjp(self.validation.residual(seen))
         self.loss[row] = self.validation.mean_loss(seen)

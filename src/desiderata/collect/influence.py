@@ -8,22 +8,16 @@ s = H^-1 grad_theta L_V.
 Sample weights generalise 1/n to w/W with W their sum; a candidate weighs 1.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from desiderata.collect.classifier import HeadClassifier
-from desiderata.collect.curvature import GaussNewton, conjugate_gradients
+from desiderata.collect.curvature import GaussNewton, Hessian, conjugate_gradients
 from desiderata.collect.fitting import Objective
 from desiderata.collect.network import Linearisation, softmax_curvature
 from desiderata.collect.spectrum import LeadingInverse
-
-Hessian = Literal["gauss-newton", "exact"]
-"""Gauss-Newton is always positive definite.  "exact" is the Hessian of the fitting objective: true to small changes, and
-a few times slower; it may be indefinite where the fit has not converged, which raises a `DesiderataError`."""
 
 _LEADING = 64  # eigenpairs in the preconditioner of the exact Hessian
 

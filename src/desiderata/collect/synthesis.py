@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from desiderata.collect.classifier import HeadClassifier
+from desiderata.collect.curvature import Hessian
 from desiderata.collect.heads import Heads
 from desiderata.errors import DesiderataError
 
@@ -55,6 +56,7 @@ def synthesise(
     until_gain_stops: bool = False,
     targets: Sequence[Any] | None = None,
     start: ArrayLike | None = None,
+    hessian: Hessian = "gauss-newton",
     damping: float = 0.0,
     tolerance: float | None = None,
     solve_tolerance: float = 1e-3,
@@ -64,8 +66,8 @@ def synthesise(
     x* <- (x* - alpha g) / ||x* - alpha g||,   g = -mean_V[grad_theta l(z_v)' H^-1 grad_x grad_theta l(z*)]   (Eq. 5)
 
     Eq. 5 is the gradient of the validation loss up to a factor 1/n, left out here as in the paper.  The paper *adds*
-    it, which would raise the loss; it is subtracted.  H is the Gauss-Newton matrix of the head's objective, z*
-    included, with l2 and `damping` on its diagonal.
+    it, which would raise the loss; it is subtracted.  H is the curvature of the head's objective, z* included, with
+    l2 and `damping` on its diagonal.
 
     Args:
         classifier: Fitted on (X, y, sample_weight).
@@ -82,6 +84,7 @@ def synthesise(
         targets: Label of each point to make; one per class by default.
         start: Where to start, shape (k, d); the mean of the labelled features of each target's class by default
             (section 3.4), put on the unit sphere.
+        hessian: Which curvature to invert.
         damping: Added to l2 on the diagonal of H, >= 0.
         tolerance: Gradient norm above which a head is refitted; that of `classifier` by default.
         solve_tolerance: Relative residual above which s is solved again.
@@ -100,6 +103,7 @@ def synthesise(
         classifier.objective(X_val, y_val),
         classifier.theta_,
         classifier.one_hot(labels),
+        hessian=hessian,
         damping=damping,
         tolerance=classifier.tolerance if tolerance is None else tolerance,
         solve_tolerance=solve_tolerance,

@@ -159,7 +159,7 @@ class Appraiser:
         )
 
     def gains(self, points: Vectors, labels: NDArray[np.int64]) -> Vectors:
-        """Return the predicted fall of the validation loss from adding each of m image-side points alone; shape (m,)."""
+        """Return by how much each of m image-side points alone should lower the validation loss; shape (m,)."""
         state = self.state
         return predicted_gain(
             state.head,

@@ -6,7 +6,7 @@ replaced by a mean of remembered text embeddings, weighted by softmax(similarity
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class DecapDecoder:
         tokenizer: The model's tokenizer.
         memory: Shape (m, d), text embeddings of unit length to project on.
         temperature: Of the projection; smaller is closer to the nearest remembered sentence.
-        length: The most tokens in a sentence.
+        length: The most tokens in a sentence; never more than the model has positions.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DecapDecoder:
         self.tokenizer = tokenizer
         self.memory = memory.float()
         self.temperature = temperature
-        self.length = length
+        self.length = min(length, model.config.n_positions)
 
     @property
     def dim(self) -> int:
@@ -107,7 +107,7 @@ class DecapDecoder:
         if not len(vectors):
             return []
         first = self.prefix(torch.as_tensor(vectors).float()).unsqueeze(1)
-        output = self.model.generate(
+        output = cast(Any, self.model).generate(
             inputs_embeds=first,
             attention_mask=torch.ones(first.shape[:2], dtype=torch.long),
             max_new_tokens=self.length,

@@ -77,7 +77,7 @@ class ClipEncoder:
     @property
     def dim(self) -> int:
         """Length d of an embedding."""
-        return self._model.config.projection_dim
+        return cast(int, self._model.config.projection_dim)
 
     @property
     def model(self) -> CLIPModel:
@@ -96,7 +96,7 @@ class ClipEncoder:
         """
         rows = [np.empty((0, self.dim))]
         for batch in _batches(list(images), self._batch_size):
-            pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"].to(self._device)
+            pixels = self._processor(images=cast(Any, batch), return_tensors="pt")["pixel_values"].to(self._device)
             rows.append(_unit(_pooled(self._model.get_image_features(pixel_values=pixels))))
         return np.concatenate(rows)[: len(images)]
 
@@ -120,8 +120,9 @@ class ClipEncoder:
         return np.stack([self._text_cache[text] for text in texts]) if texts else np.empty((0, self.dim))
 
     def _padded_length(self, text: str) -> int:
-        tokens = len(self._tokenizer(text)["input_ids"])
-        return min(-(-tokens // _TOKENS) * _TOKENS, self._model.config.text_config.max_position_embeddings)
+        limit = cast(Any, self._model.config.text_config).max_position_embeddings
+        tokens = len(self._tokenizer(text, truncation=True, max_length=limit)["input_ids"])
+        return min(-(-tokens // _TOKENS) * _TOKENS, limit)
 
     @torch.inference_mode()
     def _embed_texts(self, texts: list[str], length: int) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def _recount(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def draw_scenes(n: int, rng: np.random.Generator) -> list[Scene]:
-    """Return n random scenes, the first half in families of `FAMILY`; every other one shows one of the ten classes."""
+    """Return n random scenes, half of them in families of `FAMILY`; every other one shows one of the ten classes."""
     related = [
         kin for index in range(n // 2 // FAMILY) for kin in family(sample_scene(rng, _MIXTURE[index % 2]), rng)
     ]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -111,8 +112,9 @@ class Trainer:
             size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
         )
         self.model = new_model(self.tokenizer).to(device)  # pyright: ignore[reportArgumentType]
-        self.heads = AttributeHeads(self.model.config.projection_dim).to(device)
-        self.patches = nn.Linear(self.model.config.vision_config.hidden_size, 1 + len(CONCEPTS)).to(device)
+        config: Any = self.model.config
+        self.heads = AttributeHeads(config.projection_dim).to(device)
+        self.patches = nn.Linear(config.vision_config.hidden_size, 1 + len(CONCEPTS)).to(device)
         self.modules: dict[str, nn.Module] = {"model": self.model, "heads": self.heads, "patches": self.patches}
         self.optimizer = _optimizer(list(self.modules.values()), recipe)
         self.mean = torch.tensor(self.processor.image_mean, device=device).view(3, 1, 1)
@@ -163,7 +165,7 @@ class Trainer:
             caption(scene, rng, complete=not (alone and rng.random() > self.recipe.complete))
             for scene, alone in zip(scenes, single, strict=True)
         ]
-        tokens = self.tokenizer(captions, padding=True, return_tensors="pt").to(self.device)
+        tokens = cast(Any, self.tokenizer(captions, padding=True, return_tensors="pt")).to(self.device)
         pixels = np.stack([self.shards[shard].images[row] for shard, row in rows])
         pixel_values = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         pixel_values = (pixel_values - self.mean) / self.std
@@ -229,7 +231,7 @@ def _optimizer(modules: list[nn.Module], recipe: Recipe) -> torch.optim.Optimize
 
 
 def _plan(recipe: Recipe) -> list[tuple[int, float]]:
-    """List the batch size of every step, and the share of the pictures seen before it."""
+    """Return the batch size of every step, and the share of the pictures seen before it."""
     plan, seen = [], 0
     while seen < recipe.pictures:
         batch = recipe.batch if seen < recipe.pictures * (1 - recipe.large_share) else recipe.large_batch

@@ -38,7 +38,7 @@ class RandomDescription:
     def propose(self, state: CollectState, rng: np.random.Generator) -> Sequence[Proposal]:
         """Return one proposal for each class; a sentence asked before may come again."""
         bank = self.tools.bank.sentences
-        texts = [ask_for(label, bank[label][rng.integers(len(bank[label]))]) for label in state.classes]
+        texts = [ask_for(label, bank[label][int(rng.integers(len(bank[label])))]) for label in state.classes]
         return _proposals(self.tools, state, texts)
 
 

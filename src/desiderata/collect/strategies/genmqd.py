@@ -25,14 +25,22 @@ class GenMQD:
         steps: Descent steps for x*.
         step_size: Length of the step; see `synthesise`.
         normalised: Whether every step has the length `step_size`, whatever the gradient's. Not in the paper.
+        tolerance: Gradient norm above which a head is refitted on the way; that of the head by default.
     """
 
     name = "genmqd"
 
     def __init__(
-        self, tools: Toolbox, *, steps: int = STEPS, step_size: float = STEP_SIZE, normalised: bool = False
+        self,
+        tools: Toolbox,
+        *,
+        steps: int = STEPS,
+        step_size: float = STEP_SIZE,
+        normalised: bool = False,
+        tolerance: float | None = None,
     ) -> None:
-        self.tools, self.steps, self.step_size, self.normalised = tools, steps, step_size, normalised
+        self.tools, self.steps, self.step_size = tools, steps, step_size
+        self.normalised, self.tolerance = normalised, tolerance
 
     def synthesise(self, state: CollectState) -> Synthesis:
         """Return x* of all classes at once (lines 4 to 9), from the class means of everything labelled so far."""
@@ -46,6 +54,7 @@ class GenMQD:
             steps=self.steps,
             step_size=self.step_size,
             normalised=self.normalised,
+            tolerance=self.tolerance,
         )
 
     def propose(self, state: CollectState, rng: np.random.Generator) -> Sequence[Proposal]:
@@ -96,14 +105,14 @@ class ClosedLoopGenMQD(GenMQD):
         *,
         proposals: int = 24,
         agreement: float = 0.5,
-        steps: int = 30,
-        step_size: float = 0.02,
+        steps: int = 8,
+        step_size: float = 0.05,
     ) -> None:
-        super().__init__(tools, steps=steps, step_size=step_size, normalised=True)
+        super().__init__(tools, steps=steps, step_size=step_size, normalised=True, tolerance=1e-3)
         self.proposals, self.agreement = proposals, agreement
 
     def choose(self, found: Synthesis, appraiser: Appraiser, rng: np.random.Generator) -> list[str]:
-        """Return, of proposed sentences that still name the class, those with the highest predicted gain."""
+        """Return of proposed sentences that still name the class those with the highest predicted gain."""
         tools = self.tools
         asked = {described(exchange.query.text) for exchange in appraiser.state.exchanges}
         proposed = tools.describer.propose(found.points, tools.classes, self.proposals, int(rng.integers(2**31)))

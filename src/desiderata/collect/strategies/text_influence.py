@@ -1,4 +1,4 @@
-"""Influence in text space: price every sentence of a bank by what its images would bring, and ask for the best."""
+"""Influence in text space: price every sentence by what its picture would be worth, and ask for the dearest."""
 
 from collections.abc import Sequence
 
@@ -7,45 +7,62 @@ import numpy as np
 from desiderata.campaign.records import Proposal
 from desiderata.collect.lookahead import predicted_gain_proximal
 from desiderata.collect.state import CollectState
-from desiderata.collect.toolbox import Appraiser, Toolbox
+from desiderata.collect.toolbox import Appraiser, Toolbox, merged
 from desiderata.describe.template import ask_for, described
 
 
 class TextInfluence:
-    """Ask for the sentence whose images are predicted to lower the validation loss most.
+    """Ask for the sentence whose picture is predicted to lower the validation loss most.
+
+    No x* is synthesised and nothing is decoded: the sentence is chosen for the gain that it is predicted to bring, not
+    for its nearness to a point. Four things keep it from asking for the same outlier again and again. Gains are those
+    of a refit with the newcomer's own loss kept exact (`predicted_gain_proximal`), which does not overrate what the
+    head cannot fit; every round prices a fresh random share of the bank, against a fresh resample of the validation
+    set, so that no round serves the same few hard pictures; one of the best few is asked; and no sentence twice.
 
     Args:
         tools: The frozen models.
-        candidates: Sentences priced for each class in each round, drawn at random from the bank.
+        candidates: Sentences priced for each class in each round.
+        best: Of how many of the dearest sentences one is drawn.
+        rank: Eigenpairs kept of the curvature; see `predicted_gain_proximal`.
     """
 
     name = "text-influence"
 
-    def __init__(self, tools: Toolbox, *, candidates: int = 300) -> None:
-        self.tools, self.candidates = tools, candidates
+    def __init__(self, tools: Toolbox, *, candidates: int = 150, best: int = 5, rank: int = 128) -> None:
+        self.tools, self.candidates, self.best, self.rank = tools, candidates, best, rank
 
     def propose(self, state: CollectState, rng: np.random.Generator) -> Sequence[Proposal]:
         """Return one proposal for each class."""
-        appraiser = Appraiser(self.tools, state)
+        tools, appraiser = self.tools, Appraiser(self.tools, state)
         asked = {described(exchange.query.text) for exchange in state.exchanges}
-        chosen = []
-        for index, label in enumerate(state.classes):
-            sentences, embeddings = self.tools.bank.sentences[label], self.tools.bank.embeddings[label]
-            fresh = np.array([row for row, text in enumerate(sentences) if text not in asked] or range(len(sentences)))
-            rows = rng.permutation(fresh)[: self.candidates]
-            gains = predicted_gain_proximal(
-                state.head,
-                state.features,
-                state.labels,
-                state.validation_features,
-                state.validation_labels,
-                appraiser.bridge(embeddings[rows]),
-                np.full(len(rows), index),
-                sample_weight=state.weights,
-            )
-            chosen.append(ask_for(label, sentences[rows[int(gains.argmax())]]))
-        evidence = appraiser.evidence(chosen, np.arange(len(state.classes)))
-        return [
-            Proposal(label, text, evidence=figures)
-            for label, text, figures in zip(state.classes, chosen, evidence, strict=True)
+        rows = [self._candidates(tools.bank.sentences[label], asked, rng) for label in state.classes]
+        embeddings = [tools.bank.embeddings[label][some] for label, some in zip(state.classes, rows, strict=True)]
+        resampled = rng.integers(len(state.validation_labels), size=len(state.validation_labels))
+        gains = predicted_gain_proximal(
+            state.head,
+            state.features,
+            state.labels,
+            state.validation_features[resampled],
+            state.validation_labels[resampled],
+            appraiser.bridge(np.concatenate(embeddings)),
+            np.repeat(np.arange(len(rows)), [len(some) for some in rows]),
+            sample_weight=state.weights,
+            rank=self.rank,
+        )
+        by_class = np.split(gains, np.cumsum([len(some) for some in rows])[:-1])
+        picks = [int(rng.choice(np.argsort(-worth, kind="stable")[: self.best])) for worth in by_class]
+        texts = [
+            ask_for(label, tools.bank.sentences[label][some[pick]])
+            for label, some, pick in zip(state.classes, rows, picks, strict=True)
         ]
+        evidence = appraiser.evidence(texts, np.arange(len(texts)))
+        return [
+            Proposal(label, text, evidence=merged(figures, {"predicted_gain": float(worth[pick])}))
+            for label, text, figures, worth, pick in zip(state.classes, texts, evidence, by_class, picks, strict=True)
+        ]
+
+    def _candidates(self, sentences: Sequence[str], asked: set[str], rng: np.random.Generator) -> list[int]:
+        order = rng.permutation(len(sentences)).tolist()
+        fresh = [row for row in order if sentences[row] not in asked]
+        return (fresh or order)[: self.candidates]
