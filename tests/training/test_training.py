@@ -13,6 +13,7 @@ from desiderata.training import corpus, moji_clip
 from desiderata.training.checkpoint import load_checkpoint, save_checkpoint
 from desiderata.training.corpus import batches, draw_map, draw_scenes, family, load_shard, make_corpus
 from desiderata.training.evaluate import _kept, _retrieval
+from desiderata.training.moji_decap import DecapRecipe, train_decoder
 from desiderata.training.tokenizer import train_tokenizer
 from desiderata.worlds.moji.sampler import sample_scene
 from desiderata.worlds.moji.scene import Group, Scene
@@ -78,11 +79,12 @@ def test_a_checkpoint_restores_the_optimizer_exactly(tmp_path: Path):
 @pytest.mark.slow
 def test_moji_clip_trains_and_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(corpus, "SHARD", 32)
-    monkeypatch.setattr(moji_clip, "moji_tokenizer", lambda: train_tokenizer(["a photo of a cat on the grass"] * 3))
+    words = moji_clip.moji_tokenizer(captions=1000)
+    monkeypatch.setattr(moji_clip, "moji_tokenizer", lambda: words)
     recipe = replace(moji_clip.Recipe(), shards=1, pictures=48, batch=8, large_batch=16, large_share=0.34)
 
     def weights(folder: Path, stop: int = 10**6) -> dict[str, torch.Tensor]:
-        folder.mkdir(exist_ok=True)
+        corpus.make_shard(folder / "scenes", 0, seed=recipe.seed, size=moji_clip.SIZE)
         trainer = moji_clip.Trainer(folder, recipe)
         step, taken = trainer.step, iter(range(stop))
 
@@ -100,6 +102,35 @@ def test_moji_clip_trains_and_goes_on_to_the_same_weights(tmp_path: Path, monkey
     torch.manual_seed(9)
     resumed = weights(tmp_path / "b")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+class Counts:
+    """Counts letters: enough of an encoder to train a decoder on."""
+
+    name, dim = "counts", 26
+
+    def texts(self, texts):
+        rows = np.array([[text.count(chr(97 + i)) + 0.1 for i in range(26)] for text in texts])
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def images(self, images):
+        raise AssertionError("a decoder learns from sentences alone")
+
+
+def test_a_decoder_that_is_trained_already_comes_from_its_checkpoint(tmp_path: Path):
+    captions = ["a cat on the grass", "two dogs in the snow", "a red ship at sea"] * 8
+    recipe = DecapRecipe(memory=3, epochs=120, batch=12, width=64, layers=1)
+    lines: list[str] = []
+
+    def train():
+        words = train_tokenizer(captions)
+        return train_decoder(Counts(), words, captions, recipe, tmp_path / "decap.safetensors", lines.append)
+
+    points = Counts().texts(captions[:3])
+    first = train()
+    assert first.decode(points) == captions[:3]
+    again = train()
+    assert again.decode(again.project(points)) == first.decode(first.project(points)) == captions[:3]
 
 
 def test_a_corpus_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

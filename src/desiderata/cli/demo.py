@@ -12,7 +12,7 @@ from desiderata.cli.threads import use_physical_cores
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
 
-METHODS = ("genmqd", "text-influence", "random-text")
+METHODS = ("text-influence", "random-text", "genmqd")
 """What the demonstration compares; the first is the one whose queries the report shows in full."""
 
 
@@ -76,11 +76,11 @@ def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:
         show_json({"report": str(path), "rounds": listed})
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from desiderata.report.build import NAMES
 
-    table = Table("test accuracy after", *(f"{n} pictures" for n, _ in rows[0][1]), box=None)
+    table = Table(Column("test accuracy", no_wrap=True), "start", *map(str, range(1, len(rows[0][1]))), box=None)
     for name, points in rows:
         table.add_row(NAMES.get(name, name), *(f"{accuracy:.1%}" for _, accuracy in points))
     Console().print(table)

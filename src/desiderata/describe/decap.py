@@ -49,6 +49,8 @@ class DecapDecoder:
         length: int = 40,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
+        # The end marker is the padding too; told so, the model would warn about sentences that merely end.
+        self.model.config.pad_token_id = None
         self.prefix = prefix.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.memory = memory.float()

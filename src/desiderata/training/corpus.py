@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def draw_map(scene: Scene, rng: np.random.Generator, size: int) -> NDArray[np.ui
 
 def make_shard(folder: Path, index: int, seed: int, size: int) -> None:
     """Render one shard into `folder` unless it is there already."""
-    scenes_path = folder / f"{index:04d}.json"
+    scenes_path = _scenes_file(folder, index)
     if scenes_path.exists():
         return
     rng = stream(seed, "corpus", index)
@@ -127,18 +128,22 @@ def make_corpus(folder: Path, shards: int, *, seed: int = 0, size: int = 64, pro
         size: Pixels on a side.
         processes: Renderers at a time.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(processes) as pool:
-        jobs = [pool.submit(make_shard, folder, index, seed, size) for index in range(shards)]
-        for job in jobs:
+    missing = [index for index in range(shards) if not _scenes_file(folder, index).exists()]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for job in [pool.submit(make_shard, folder, index, seed, size) for index in missing]:
             job.result()
+
+
+def _scenes_file(folder: Path, index: int) -> Path:
+    """Return the file that is written last, so that a shard which has it is complete."""
+    return folder / f"{index:04d}.json"
 
 
 def load_shard(folder: Path, index: int) -> Shard:
     """Return a shard; its pictures stay on disk until they are used."""
     images = np.load(folder / f"{index:04d}-images.npy", mmap_mode="r", allow_pickle=False)
     maps = np.load(folder / f"{index:04d}-maps.npy", allow_pickle=False)
-    records = json.loads((folder / f"{index:04d}.json").read_text())
+    records = json.loads(_scenes_file(folder, index).read_text())
     return Shard(images, maps, [_scene(record) for record in records])
 
 
