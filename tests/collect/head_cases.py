@@ -1,6 +1,7 @@
 """Small random problems, and oracles that share no code with the fast paths."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ def make_case(
 def logits(classifier: HeadClassifier, theta: Tensor, x: Tensor) -> Tensor:
     """The network written the plain way."""
     sizes, start = classifier.network_.sizes, 0
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(sizes)):
         weight, bias = theta[start : start + a * b].view(b, a), theta[start + a * b : start + (a + 1) * b]
         start += (a + 1) * b
         x = x @ weight.T + bias

@@ -60,7 +60,9 @@ def test_batches_of_parameters_are_loops():
         torch.testing.assert_close(together.logits[i], alone.logits)
         torch.testing.assert_close(together.vjp(d)[i], alone.vjp(d[i]))
         torch.testing.assert_close(together.jvp(v)[i], alone.jvp(v[i]))
-        torch.testing.assert_close(together.second_order(v, d, lambda t: t)[i], alone.second_order(v[i], d[i], lambda t: t))
+        torch.testing.assert_close(
+            together.second_order(v, d, lambda t: t)[i], alone.second_order(v[i], d[i], lambda t: t)
+        )
         torch.testing.assert_close(together.mixed(v, d, lambda t: t)[i], alone.mixed(v[i], d[i], lambda t: t))
 
 

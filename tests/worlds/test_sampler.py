@@ -16,7 +16,9 @@ from desiderata.worlds.moji.catalogue import CLASSES
 from desiderata.worlds.moji.grammar import caption, fulfils, parse
 from desiderata.worlds.moji.sampler import (
     AT_LARGE,
+    BROAD,
     CORNER,
+    HABITUAL,
     PLAIN_SINGLE,
     TYPICAL,
     Distribution,
@@ -26,7 +28,7 @@ from desiderata.worlds.moji.sampler import (
 )
 from desiderata.worlds.moji.scene import BACKGROUNDS, MOST_OBJECTS, RELATIONS, STYLES, Scene
 
-NAMED = [AT_LARGE, TYPICAL, PLAIN_SINGLE, CORNER]
+NAMED = [AT_LARGE, BROAD, HABITUAL, TYPICAL, PLAIN_SINGLE, CORNER]
 seeds = st.integers(0, 2**32)
 
 
@@ -66,7 +68,12 @@ def test_scenes_follow_their_distribution(distribution: Distribution):
     crowded = [scene for scene in scenes if len(scene.groups) > 1]
     alone = [scene for scene in scenes if len(scene.groups) == 1]
     assert follows(scenes, distribution.groups, lambda scene: len(scene.groups))
-    assert follows(scenes, distribution.backgrounds, lambda scene: scene.background)
+    for label in CLASSES:
+        of_class = [scene for scene in scenes if scene.label == label]
+        expected = distribution.habitats.get(label, distribution.backgrounds)
+        assert follows(of_class, expected, lambda scene: scene.background)
+    if not distribution.habitats:
+        assert follows(scenes, distribution.backgrounds, lambda scene: scene.background)
     assert follows(scenes, distribution.styles, lambda scene: scene.style)
     assert follows(scenes, dict.fromkeys(CLASSES, 1), lambda scene: scene.label)
     if crowded:
@@ -111,7 +118,9 @@ def test_what_is_left_open_follows_the_prior():
     scenes = [complete(parse("a cat"), rng) for _ in range(3000)]
     assert {scene.label for scene in scenes} == {"cat"}
     assert follows(scenes, TYPICAL.groups, lambda scene: len(scene.groups))
-    assert follows(scenes, TYPICAL.backgrounds, lambda scene: scene.background)
+    assert follows(scenes, TYPICAL.habitats["cat"], lambda scene: scene.background)
+    things = [complete(parse("a clock"), rng) for _ in range(3000)]
+    assert follows(things, TYPICAL.backgrounds, lambda scene: scene.background)
     assert follows(scenes, TYPICAL.styles, lambda scene: scene.style)
     crowded = [scene for scene in scenes if scene.relation]
     assert follows(crowded, TYPICAL.relations, lambda scene: scene.relation)

@@ -129,7 +129,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             weights = torch.tensor(np.asarray(sample_weight, dtype=np.float64))
         total = float(weights.sum())
-        if not total > 0:
+        if sample_weight is not None and not total > 0:
             raise DesiderataError("No sample weight is above zero, so nothing counts: give some point a weight.")
         return Objective(self.network_, x, self.one_hot(y), weights / total, self.l2, self.centre_, total)
 

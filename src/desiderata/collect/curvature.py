@@ -127,13 +127,14 @@ class Kronecker:
             self.factors.append((out_basis, in_basis, scale))
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return the inverse applied to v of shape (..., P)."""
+        """Return the inverse applied to v of shape (..., P), in the precision of v."""
         parts: list[Tensor] = []
-        for (weight, bias), (out_basis, in_basis, scale) in zip(self.network.layers(v), self.factors, strict=True):
+        layers = self.network.layers(v.to(self.factors[0][0].dtype))
+        for (weight, bias), (out_basis, in_basis, scale) in zip(layers, self.factors, strict=True):
             joined = torch.cat([weight, bias.unsqueeze(-1)], -1)
             joined = out_basis @ ((out_basis.mT @ joined @ in_basis) / scale) @ in_basis.mT
             parts += [joined[..., :-1].flatten(-2), joined[..., -1]]
-        return torch.cat(parts, -1)
+        return torch.cat(parts, -1).to(v.dtype)
 
 
 def conjugate_gradients(

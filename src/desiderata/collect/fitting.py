@@ -54,6 +54,12 @@ class Objective:
             total=self.total + 1,
         )
 
+    def single(self) -> Self:
+        """Return the objective in float32."""
+        return replace(
+            self, x=self.x.float(), y=self.y.float(), weights=self.weights.float(), centre=self.centre.float()
+        )
+
     def linearise(self, theta: Tensor) -> Linearisation:
         """Return the network linearised around `theta` at the points."""
         return Linearisation(self.network, theta, self.x)
@@ -98,7 +104,8 @@ def minimise(
         theta: Where to start, shape (P,).
         tolerance: Gradient norm to reach.
         max_iterations: Limit on L-BFGS and Newton steps together.
-        precondition: Approximate inverse Hessian, positive definite; made and renewed on the way by default.
+        precondition: Approximate inverse Hessian, positive definite, for vectors of either precision; made and
+            renewed on the way by default.
 
     Returns:
         The parameters reached, their gradient norm, and the number of steps taken.
@@ -107,14 +114,17 @@ def minimise(
     if theta is objective.centre:
         theta, steps = _lbfgs(objective, theta, min(_LBFGS_STEPS, max_iterations))
     value, gradient = objective.value_and_gradient(theta)
-    radius, first, given = 1.0, steps, precondition
+    radius, first, given, single = 1.0, steps, precondition, objective.single()
     while (norm := float(gradient.norm())) > tolerance and steps < max_iterations and radius > 1e-12:
         if precondition is None or (given is None and (steps - first) % _REFRESH == 0):
-            precondition = Kronecker(objective.linearise(theta), objective.weights, objective.l2)
-        product = objective.hessian_product(theta)
+            precondition = Kronecker(single.linearise(theta.float()), single.weights, objective.l2)
         # Superlinear far out (Nocedal & Wright 2006, section 7.1), but no closer than the tolerance asks.
         forcing = max(min(0.1, norm**0.5), 0.3 * tolerance / norm)
-        step, predicted, at_edge = _steihaug(product, gradient, precondition, radius, forcing)
+        # A step that need not be accurate is sought in float32; whether it is taken, float64 decides.
+        dtype = torch.float32 if forcing > 1e-3 else torch.float64
+        product = (single if dtype is torch.float32 else objective).hessian_product(theta.to(dtype))
+        step, predicted, at_edge = _steihaug(product, gradient.to(dtype), precondition, radius, forcing)
+        step = step.double()
         new_value, new_gradient = objective.value_and_gradient(theta + step)
         # Near the minimum the fall drowns in rounding; the gradient then decides.
         resolved = predicted > 1e-13 * abs(float(value))

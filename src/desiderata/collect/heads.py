@@ -19,6 +19,7 @@ from desiderata.collect.spectrum import LeadingInverse
 from desiderata.errors import DesiderataError
 
 _REFIT_STEPS = 100
+_ATTEMPTS = 10
 _LEADING = 64  # eigenpairs in the preconditioner that all heads share
 _MARGIN = 0.3  # how much closer than asked refits and solves go, so that they outlast many small steps
 
@@ -86,7 +87,7 @@ class Heads:
             labelled.l2,
             damping,
         )
-        self.precondition = LeadingInverse.of(rough, rank=_LEADING, sweeps=1).double().solve
+        self.leading = LeadingInverse.of(rough, rank=_LEADING, sweeps=1)
         k = len(targets)
         self.theta = theta.expand(k, -1).clone()
         self.refits = torch.zeros(k, dtype=torch.int64)
@@ -108,7 +109,7 @@ class Heads:
             Where the heads stand.
 
         Raises:
-            DesiderataError: When a head cannot be refitted to the tolerance.
+            DesiderataError: When a head cannot be refitted, or s not be solved for, to the tolerances.
         """
         point, left = self._left(x)
         stale = left.norm(dim=-1) > self.tolerance
@@ -122,11 +123,19 @@ class Heads:
         def bend(t: Tensor) -> Tensor:
             return softmax_curvature(p, t)
 
-        exact = self.hessian == "exact"
-        own = point.second_order(self.s, residual, bend) if exact else point.vjp(bend(point.jvp(self.s)))
-        miss = (self.towards - self.image - self.share * own).norm(dim=-1)
-        for row in (miss > self.solve_tolerance * self.towards.norm(dim=-1)).nonzero()[:, 0].tolist():
-            self._solve(row, x[row])
+        for _ in range(_ATTEMPTS):
+            exact = self.hessian == "exact"
+            own = point.second_order(self.s, residual, bend) if exact else point.vjp(bend(point.jvp(self.s)))
+            missing = self.towards - self.image - self.share * own
+            unsolved = missing.norm(dim=-1) > self.solve_tolerance * self.towards.norm(dim=-1)
+            if not unsolved.any():
+                break
+            for row in unsolved.nonzero()[:, 0].tolist():
+                self._solve(row, x[row], missing[row])
+        else:
+            raise DesiderataError(
+                f"H s = grad L_V could not be solved to {self.solve_tolerance:g}; raise solve_tolerance or damping."
+            )
         slope = -point.mixed(self.s, residual, bend)[:, 0]
         return Standing(self.loss - (self.s * left).sum(-1), slope, left.norm(dim=-1))
 
@@ -142,7 +151,7 @@ class Heads:
             self.theta[row].clone(),
             _MARGIN * self.tolerance,
             _REFIT_STEPS,
-            precondition=self.precondition,
+            precondition=self._precondition,
         )
         if norm > self.tolerance:
             raise DesiderataError(
@@ -152,28 +161,32 @@ class Heads:
         self.refits[row] += 1
         self._remember(row)
 
-    def _solve(self, row: int, x: Tensor) -> None:
-        product = self._curvature(self.labelled.with_point(x, self.targets[row]), row)
+    def _solve(self, row: int, x: Tensor, missing: Tensor) -> None:
+        """Add to s what solves for the residual `missing`: sought in float32, to be checked in float64."""
+        product = self._curvature(self.labelled.with_point(x, self.targets[row]).single(), self.theta[row].float())
         floor = self.labelled.l2 + self.damping
-        self.s[row] = conjugate_gradients(
+        self.s[row] += conjugate_gradients(
             lambda v: product(v) + floor * v,
-            self.towards[row],
-            tolerance=_MARGIN * self.solve_tolerance,
-            start=self.s[row],
-            precondition=self.precondition,
+            missing.float(),
+            tolerance=_MARGIN * self.solve_tolerance * float(self.towards[row].norm() / missing.norm()),
+            precondition=self.leading.solve,
         )
         self._image(row)
 
-    def _curvature(self, objective: Objective, row: int) -> Callable[[Tensor], Tensor]:
-        """Return v -> H v of an objective at the head's parameters, without multiples of the identity."""
+    def _curvature(self, objective: Objective, theta: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return v -> H v of an objective, without multiples of the identity."""
         if self.hessian == "exact":
-            product = objective.hessian_product(self.theta[row])
+            product = objective.hessian_product(theta)
             return lambda v: product(v) - objective.l2 * v
-        curvature = GaussNewton(objective.linearise(self.theta[row]), objective.weights, objective.l2)
+        curvature = GaussNewton(objective.linearise(theta), objective.weights, objective.l2)
         return lambda v: curvature.product(v, bare=True)
 
+    def _precondition(self, residual: Tensor) -> Tensor:
+        """Return about H^-1 of `residual`; float32 halves what has to be read from memory, which is what it costs."""
+        return self.leading.solve(residual.float()).to(residual.dtype)
+
     def _image(self, row: int) -> None:
-        labelled = (1 - self.share) * self._curvature(self.labelled, row)(self.s[row])
+        labelled = (1 - self.share) * self._curvature(self.labelled, self.theta[row])(self.s[row])
         self.image[row] = labelled + (self.labelled.l2 + self.damping) * self.s[row]
 
     def _remember(self, row: int) -> None:

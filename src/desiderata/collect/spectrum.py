@@ -9,7 +9,7 @@ What is cut off lies between 1/(lambda + mu_R) and 1/lambda and is given the lat
 data, too uncertain by at most mu_R / lambda in the others.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -62,10 +62,6 @@ class LeadingInverse:
         keep = slice(max(0, width - rank), None)
         basis = rotation[:, keep].mT @ block
         return cls(basis.flip(0), eigenvalues[keep].clamp(min=0).flip(0), curvature.floor)
-
-    def double(self) -> Self:
-        """Return the same inverse in float64."""
-        return replace(self, basis=self.basis.double(), eigenvalues=self.eigenvalues.double())
 
     @property
     def shrinkage(self) -> Tensor:

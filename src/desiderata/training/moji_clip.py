@@ -173,7 +173,7 @@ class Trainer:
         with torch.autocast(self.device, torch.bfloat16):
             seen = self.model.vision_model(pixel_values=pixel_values)
             image = self.model.visual_projection(seen.pooler_output)
-            text = self.model.get_text_features(**tokens).pooler_output
+            text = cast(Any, self.model.get_text_features(**tokens)).pooler_output
             where = self.patches(seen.last_hidden_state[:, 1:])
         image, text = F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
         logits = self.model.logit_scale.exp() * image @ text.T

@@ -25,7 +25,7 @@ class GenMQD:
         steps: Descent steps for x*.
         step_size: Length of the step; see `synthesise`.
         normalised: Whether every step has the length `step_size`, whatever the gradient's. Not in the paper.
-        tolerance: Gradient norm above which a head is refitted on the way; that of the head by default.
+        tolerance: Gradient norm above which a head is refitted on the way; see `synthesise`.
     """
 
     name = "genmqd"
@@ -37,7 +37,7 @@ class GenMQD:
         steps: int = STEPS,
         step_size: float = STEP_SIZE,
         normalised: bool = False,
-        tolerance: float | None = None,
+        tolerance: float = 1e-4,
     ) -> None:
         self.tools, self.steps, self.step_size = tools, steps, step_size
         self.normalised, self.tolerance = normalised, tolerance

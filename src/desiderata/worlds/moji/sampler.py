@@ -61,22 +61,22 @@ class Distribution:
 
     def __post_init__(self) -> None:
         numbers = range(1, MOST_OBJECTS + 1)
-        for field, known in (
+        for part, known in (
             ("groups", numbers),
             ("counts", numbers),
             ("relations", RELATIONS),
             ("backgrounds", BACKGROUNDS),
             ("styles", STYLES),
         ):
-            weights = getattr(self, field)
+            weights = getattr(self, part)
             if unknown := [name for name in weights if name not in known]:
                 raise DesiderataError(
-                    f"The distribution's {field} name {unknown[0]!r}, which the Moji world does not have; "
+                    f"The distribution's {part} name {unknown[0]!r}, which the Moji world does not have; "
                     f"choose from {', '.join(map(str, known))}."
                 )
             if min(weights.values(), default=0) < 0 or sum(weights.values()) <= 0:
                 raise DesiderataError(
-                    f"The distribution's {field} have a negative weight or none above zero, so nothing can be "
+                    f"The distribution's {part} have a negative weight or none above zero, so nothing can be "
                     "drawn; give at least one positive weight."
                 )
 

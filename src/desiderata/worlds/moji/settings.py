@@ -33,8 +33,15 @@ SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
         Setting("iid", BROAD, BROAD, "initial, validation and test pictures alike"),
-        Setting("narrow", PLAIN_SINGLE, BROAD, "initial pictures hold one object, each class on its colour; the test is broad"),
-        Setting("shifted", HABITUAL, CORNER, "initial pictures are broad, each class in its habitat; the test is a corner"),
+        Setting(
+            "narrow",
+            PLAIN_SINGLE,
+            BROAD,
+            "initial pictures hold one object, each class on its colour; the test is broad",
+        ),
+        Setting(
+            "shifted", HABITUAL, CORNER, "initial pictures are broad, each class in its habitat; the test is a corner"
+        ),
     )
 }
 """The settings by name."""
@@ -57,6 +64,9 @@ class Pictures:
 
 def setting_named(name: str) -> Setting:
     """Look a setting up.
+
+    Returns:
+        The setting.
 
     Raises:
         DesiderataError: There is none of that name.
