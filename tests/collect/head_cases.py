@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch

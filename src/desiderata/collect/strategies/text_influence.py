@@ -15,10 +15,11 @@ class TextInfluence:
     """Ask for the sentence whose picture is predicted to lower the validation loss most.
 
     No x* is synthesised and nothing is decoded: the sentence is chosen for the gain that it is predicted to bring,
-    not for its nearness to a point. Four things keep it from asking for the same outlier again and again. Gains are those
-    of a refit with the newcomer's own loss kept exact (`predicted_gain_proximal`), which does not overrate what the
-    head cannot fit; every round prices a fresh random share of the bank, against a fresh resample of the validation
-    set, so that no round serves the same few hard pictures; one of the best few is asked; and no sentence twice.
+    not for its nearness to a point. Four things keep it from asking for the same outlier again and again. Gains are
+    those of a refit with the newcomer's own loss kept exact (`predicted_gain_proximal`), which does not overrate what
+    the head cannot fit; every round prices a fresh random share of the bank, against a fresh resample of the
+    validation set, so that no round serves the same few hard pictures; one of the best few is asked; and no sentence
+    twice.
 
     Args:
         tools: The frozen models.
