@@ -13,7 +13,7 @@ from desiderata.collect.classifier import HeadClassifier
 from desiderata.errors import DesiderataError
 
 
-@parametrize_with_checks([HeadClassifier(hidden=(4, 4))])
+@parametrize_with_checks([HeadClassifier(hidden=(4, 4), tolerance=1e-9)])
 def test_keeps_scikit_learns_contract(estimator, check):
     # Checks on unscaled data stop short of the tolerance and say so, as they should.
     with warnings.catch_warnings():
