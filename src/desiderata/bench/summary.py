@@ -16,6 +16,9 @@ from desiderata.report.build import NAMES
 
 Results = Sequence[Mapping[str, Any]]
 
+FEWEST = 4
+"""Seeds below which the figure shows each of them: Student's interval for two or three is wider than the picture."""
+
 CONTROLS = ("random-text", "random-description")
 """The methods that every other is held against."""
 
@@ -118,7 +121,7 @@ def _reaches(
 
 
 def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path: Path) -> None:
-    """Draw the learning curves of every setting, mean and 95 % interval, as a PNG."""
+    """Draw the learning curves of every setting as a PNG: mean and 95 % interval, or each of a few seeds."""
     settings = list(dict.fromkeys(result["setting"] for result in results))
     canvas = Figure(figsize=(4.6 * len(settings), 4.2), layout="constrained")
     axes = canvas.subplots(1, len(settings), squeeze=False)[0]
@@ -128,16 +131,18 @@ def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path:
             colour = _COLOURS.get(method, "#009e73")
             mean = [one.mean for one in spread]
             axis.plot(examples, mean, color=colour, lw=1.8, label=NAMES.get(method, method))
-            if len(accuracy) > 1:
+            if len(accuracy) < FEWEST:
+                axis.plot(examples, 100 * accuracy.T, color=colour, lw=0.6, alpha=0.5)
+            else:
                 low, high = [one.low for one in spread], [one.high for one in spread]
                 axis.fill_between(examples, low, high, color=colour, alpha=0.15, lw=0)
-        for name, style in (("zero_shot", ":"), ("ceiling", "--")):
+        for name, style, side in (("zero_shot", ":", "left"), ("ceiling", "--", "right")):
             axis.axhline(100 * reference[setting][name], color="#444444", ls=style, lw=1)
             axis.annotate(
                 name.replace("_", "-"),
-                (1, 100 * reference[setting][name]),
+                (float(side == "right"), 100 * reference[setting][name]),
                 xycoords=("axes fraction", "data"),
-                ha="right",
+                ha=side,
                 va="bottom",
                 fontsize=8,
                 color="#444444",
