@@ -91,6 +91,9 @@ class Heads:
         k = len(targets)
         self.theta = theta.expand(k, -1).clone()
         self.refits = torch.zeros(k, dtype=torch.int64)
+        self.trail: list[list[tuple[Tensor, Tensor]]] = [
+            [] for _ in range(k)
+        ]  # (point, theta) of the last two refits
         # What depends on a head but not on where its point is: the gradient of its objective without the point, the
         # gradient and value of the validation loss, and its curvature without the point times s.
         self.rest, self.towards = torch.empty_like(self.theta), torch.empty_like(self.theta)
@@ -146,9 +149,10 @@ class Heads:
         return point, self.rest + self.share * own
 
     def _refit(self, row: int, x: Tensor) -> None:
-        self.theta[row], norm, _ = minimise(
-            self.labelled.with_point(x, self.targets[row]),
-            self.theta[row].clone(),
+        objective = self.labelled.with_point(x, self.targets[row])
+        theta, norm, _ = minimise(
+            objective,
+            self._extrapolated(row, x, objective),
             _MARGIN * self.tolerance,
             _REFIT_STEPS,
             precondition=self._precondition,
@@ -159,7 +163,19 @@ class Heads:
                 "raise the tolerance or l2."
             )
         self.refits[row] += 1
+        self.theta[row] = theta
+        self.trail[row] = [*self.trail[row][-1:], (x, theta)]
         self._remember(row)
+
+    def _extrapolated(self, row: int, x: Tensor, objective: Objective) -> Tensor:
+        """Return where to start a refit: as far on as the last refit went for as long a move, if that is better."""
+        theta = self.theta[row].clone()
+        if len(self.trail[row]) < 2:
+            return theta
+        (x_0, theta_0), (x_1, theta_1) = self.trail[row]
+        further = theta + (x - x_1).norm() / (x_1 - x_0).norm() * (theta_1 - theta_0)
+        norms = objective.value_and_gradient(torch.stack([theta, further]))[1].norm(dim=-1)
+        return further if norms[1] < norms[0] else theta
 
     def _solve(self, row: int, x: Tensor, missing: Tensor) -> None:
         """Add to s what solves for the residual `missing`: sought in float32, to be checked in float64."""

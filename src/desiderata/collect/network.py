@@ -229,8 +229,11 @@ class Linearisation:
         parts: list[Tensor] = []
         for delta, h in zip(deltas, inputs, strict=True):
             parts += [(delta.mT @ h).flatten(-2), delta.sum(-2)]
-        batch = torch.broadcast_shapes(*(p.shape[:-1] for p in parts))
-        return torch.cat([p.expand(*batch, p.shape[-1]) for p in parts], -1)
+        batch = parts[0].shape[:-1]
+        if any(part.shape[:-1] != batch for part in parts):
+            batch = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+            parts = [part.expand(*batch, part.shape[-1]) for part in parts]
+        return torch.cat(parts, -1)
 
 
 def softmax_curvature(p: Tensor, t: Tensor) -> Tensor:
