@@ -141,7 +141,7 @@ def conjugate_gradients(
     product: Callable[[Tensor], Tensor],
     b: Tensor,
     *,
-    tolerance: float,
+    tolerance: float | Tensor,
     max_iterations: int = 2000,
     start: Tensor | None = None,
     precondition: Callable[[Tensor], Tensor] | None = None,
@@ -151,7 +151,7 @@ def conjugate_gradients(
     Args:
         product: A positive definite operator on (..., P).
         b: Right-hand sides, shape (..., P).
-        tolerance: Relative residual ||b - product(x)|| / ||b|| to reach for each right-hand side.
+        tolerance: Relative residual ||b - product(x)|| / ||b|| to reach, one for all right-hand sides or (...).
         max_iterations: Limit on applications of `product`.
         start: First guess, shape of b.
         precondition: Approximate inverse of `product`, positive definite; the identity by default, since the spectrum
@@ -185,7 +185,7 @@ def conjugate_gradients(
         squared = torch.where(open_, squared, 1.0)
         x, residual = x + length * direction, residual - length * image
     raise DesiderataError(
-        f"Conjugate gradients did not reach a relative residual of {tolerance:g} in {max_iterations} steps: "
+        f"Conjugate gradients did not reach the relative residual asked for in {max_iterations} steps: "
         "add damping or allow more steps."
     )
 

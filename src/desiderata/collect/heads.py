@@ -7,7 +7,7 @@ change by terms of one point, and those of the labelled set are kept.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,19 +88,17 @@ class Heads:
             damping,
         )
         self.leading = LeadingInverse.of(rough, rank=_LEADING, sweeps=1)
-        k = len(targets)
-        self.theta = theta.expand(k, -1).clone()
-        self.refits = torch.zeros(k, dtype=torch.int64)
-        self.trail: list[list[tuple[Tensor, Tensor]]] = [
-            [] for _ in range(k)
-        ]  # (point, theta) of the last two refits
+        self.theta = theta.expand(len(targets), -1).clone()
+        self.s = torch.zeros_like(self.theta)
+        self.refits = torch.zeros(len(targets), dtype=torch.int64)
+        # Point and parameters at the last two refits; not a number until there were any.
+        self.x_last = torch.full((2, len(targets), labelled.x.shape[1]), torch.nan, dtype=torch.float64)
+        self.theta_last = torch.full((2, *self.theta.shape), torch.nan, dtype=torch.float64)
         # What depends on a head but not on where its point is: the gradient of its objective without the point, the
         # gradient and value of the validation loss, and its curvature without the point times s.
-        self.rest, self.towards = torch.empty_like(self.theta), torch.empty_like(self.theta)
-        self.loss, self.image = torch.empty(k, dtype=torch.float64), torch.empty_like(self.theta)
-        self.s = torch.zeros_like(self.theta)
-        for row in range(k):
-            self._remember(row)
+        self.rest, self.towards, self.image = (torch.empty_like(self.theta) for _ in range(3))
+        self.loss = torch.empty(len(targets), dtype=torch.float64)
+        self._remember(torch.arange(len(targets)))
 
     def at(self, x: Tensor) -> Standing:
         """Refit and solve where needed for points x, shape (k, d).
@@ -115,10 +113,9 @@ class Heads:
             DesiderataError: When a head cannot be refitted, or s not be solved for, to the tolerances.
         """
         point, left = self._left(x)
-        stale = left.norm(dim=-1) > self.tolerance
-        for row in stale.nonzero()[:, 0].tolist():
-            self._refit(row, x[row])
-        if stale.any():
+        stale = (left.norm(dim=-1) > self.tolerance).nonzero()[:, 0]
+        if len(stale):
+            self._refit(stale, x, left)
             point, left = self._left(x)
         p = point.logits.softmax(-1)
         residual = p - self.targets[:, None]
@@ -133,8 +130,7 @@ class Heads:
             unsolved = missing.norm(dim=-1) > self.solve_tolerance * self.towards.norm(dim=-1)
             if not unsolved.any():
                 break
-            for row in unsolved.nonzero()[:, 0].tolist():
-                self._solve(row, x[row], missing[row])
+            self._solve(unsolved.nonzero()[:, 0], x, missing)
         else:
             raise DesiderataError(
                 f"H s = grad L_V could not be solved to {self.solve_tolerance:g}; raise solve_tolerance or damping."
@@ -148,46 +144,85 @@ class Heads:
         own = point.vjp(point.logits.softmax(-1) - self.targets[:, None])
         return point, self.rest + self.share * own
 
-    def _refit(self, row: int, x: Tensor) -> None:
+    def _refit(self, rows: Tensor, x: Tensor, left: Tensor) -> None:
+        """Refit some heads: one Newton step for all at once does for most, and `minimise` for the others."""
+        joined = self._joined(rows, x)
+        theta, gradient = self._extrapolated(rows, x, left, joined)
+        self.theta[rows] = theta + self._newton_step(joined, theta, gradient)
+        self._remember(rows)
+        norms = self._left(x)[1][rows].norm(dim=-1)
+        for row, norm, start, before in zip(rows.tolist(), norms, theta, gradient.norm(dim=-1), strict=True):
+            if norm > self.tolerance:
+                self._minimise(row, x[row], self.theta[row].clone() if norm < before else start)
+        self.refits[rows] += 1
+        self.x_last[:, rows] = torch.stack([self.x_last[1, rows], x[rows]])
+        self.theta_last[:, rows] = torch.stack([self.theta_last[1, rows], self.theta[rows]])
+
+    def _extrapolated(self, rows: Tensor, x: Tensor, left: Tensor, joined: Objective) -> tuple[Tensor, Tensor]:
+        """Return parameters to start from and the gradients there.
+
+        They go on as far as they went at the last refit for as long a move of the point, where that is better than
+        to stay.
+        """
+        ratio = (x[rows] - self.x_last[1, rows]).norm(dim=-1) / (self.x_last[1, rows] - self.x_last[0, rows]).norm(
+            dim=-1
+        )
+        further = self.theta[rows] + ratio[:, None] * (self.theta_last[1, rows] - self.theta_last[0, rows])
+        gradient = joined.value_and_gradient(further)[1]
+        better = (gradient.norm(dim=-1) < left[rows].norm(dim=-1))[:, None]
+        return torch.where(better, further, self.theta[rows]), torch.where(better, gradient, left[rows])
+
+    def _newton_step(self, joined: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        """Return the Newton steps in float32; none where the Hessian bends the wrong way."""
+        norms = gradient.norm(dim=-1)
+        try:
+            return -conjugate_gradients(
+                joined.single().hessian_product(theta.float()),
+                gradient.float(),
+                tolerance=(_MARGIN * self.tolerance / norms).clamp(min=1e-4).float(),
+                precondition=self.leading.solve,
+            ).double()
+        except DesiderataError:
+            return torch.zeros_like(theta)
+
+    def _minimise(self, row: int, x: Tensor, start: Tensor) -> None:
         objective = self.labelled.with_point(x, self.targets[row])
-        theta, norm, _ = minimise(
-            objective,
-            self._extrapolated(row, x, objective),
-            _MARGIN * self.tolerance,
-            _REFIT_STEPS,
-            precondition=self._precondition,
+        self.theta[row], norm, _ = minimise(
+            objective, start, _MARGIN * self.tolerance, _REFIT_STEPS, precondition=self._precondition
         )
         if norm > self.tolerance:
             raise DesiderataError(
                 f"A head could not be refitted: its gradient norm stays at {norm:.1e}, above {self.tolerance:.1e}; "
                 "raise the tolerance or l2."
             )
-        self.refits[row] += 1
-        self.theta[row] = theta
-        self.trail[row] = [*self.trail[row][-1:], (x, theta)]
-        self._remember(row)
+        self._remember(torch.tensor([row]))
 
-    def _extrapolated(self, row: int, x: Tensor, objective: Objective) -> Tensor:
-        """Return where to start a refit: as far on as the last refit went for as long a move, if that is better."""
-        theta = self.theta[row].clone()
-        if len(self.trail[row]) < 2:
-            return theta
-        (x_0, theta_0), (x_1, theta_1) = self.trail[row]
-        further = theta + (x - x_1).norm() / (x_1 - x_0).norm() * (theta_1 - theta_0)
-        norms = objective.value_and_gradient(torch.stack([theta, further]))[1].norm(dim=-1)
-        return further if norms[1] < norms[0] else theta
+    def _precondition(self, residual: Tensor) -> Tensor:
+        return self.leading.solve(residual.float()).to(residual.dtype)
 
-    def _solve(self, row: int, x: Tensor, missing: Tensor) -> None:
+    def _solve(self, rows: Tensor, x: Tensor, missing: Tensor) -> None:
         """Add to s what solves for the residual `missing`: sought in float32, to be checked in float64."""
-        product = self._curvature(self.labelled.with_point(x, self.targets[row]).single(), self.theta[row].float())
+        product = self._curvature(self._joined(rows, x).single(), self.theta[rows].float())
         floor = self.labelled.l2 + self.damping
-        self.s[row] += conjugate_gradients(
+        share = self.towards[rows].norm(dim=-1) / missing[rows].norm(dim=-1)
+        self.s[rows] += conjugate_gradients(
             lambda v: product(v) + floor * v,
-            missing.float(),
-            tolerance=_MARGIN * self.solve_tolerance * float(self.towards[row].norm() / missing.norm()),
+            missing[rows].float(),
+            tolerance=(_MARGIN * self.solve_tolerance * share).float(),
             precondition=self.leading.solve,
         )
-        self._image(row)
+        self._image(rows)
+
+    def _joined(self, rows: Tensor, x: Tensor) -> Objective:
+        """Return the objectives of some heads, their own points included, as one that broadcasts over heads."""
+        k = len(rows)
+        return replace(
+            self.labelled,
+            x=torch.cat([self.labelled.x.expand(k, -1, -1), x[rows, None]], 1),
+            y=torch.cat([self.labelled.y.expand(k, -1, -1), self.targets[rows, None]], 1),
+            weights=torch.cat([self.labelled.weights * (1 - self.share), torch.tensor([self.share]).double()]),
+            total=self.total,
+        )
 
     def _curvature(self, objective: Objective, theta: Tensor) -> Callable[[Tensor], Tensor]:
         """Return v -> H v of an objective, without multiples of the identity."""
@@ -197,20 +232,16 @@ class Heads:
         curvature = GaussNewton(objective.linearise(theta), objective.weights, objective.l2)
         return lambda v: curvature.product(v, bare=True)
 
-    def _precondition(self, residual: Tensor) -> Tensor:
-        """Return about H^-1 of `residual`; float32 halves what has to be read from memory, which is what it costs."""
-        return self.leading.solve(residual.float()).to(residual.dtype)
+    def _image(self, rows: Tensor) -> None:
+        labelled = (1 - self.share) * self._curvature(self.labelled, self.theta[rows])(self.s[rows])
+        self.image[rows] = labelled + (self.labelled.l2 + self.damping) * self.s[rows]
 
-    def _image(self, row: int) -> None:
-        labelled = (1 - self.share) * self._curvature(self.labelled, self.theta[row])(self.s[row])
-        self.image[row] = labelled + (self.labelled.l2 + self.damping) * self.s[row]
-
-    def _remember(self, row: int) -> None:
-        theta = self.theta[row]
+    def _remember(self, rows: Tensor) -> None:
+        theta = self.theta[rows]
         linear = self.labelled.linearise(theta)
         data = linear.vjp(self.labelled.residual(linear))
-        self.rest[row] = (1 - self.share) * data + self.labelled.l2 * (theta - self.labelled.centre)
-        self._image(row)
+        self.rest[rows] = (1 - self.share) * data + self.labelled.l2 * (theta - self.labelled.centre)
         seen = self.validation.linearise(theta)
-        self.towards[row] = seen.vjp(self.validation.residual(seen))
-        self.loss[row] = self.validation.mean_loss(seen)
+        self.towards[rows] = seen.vjp(self.validation.residual(seen))
+        self.loss[rows] = self.validation.mean_loss(seen)
+        self._image(rows)
