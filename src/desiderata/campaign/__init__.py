@@ -1,1 +1,1 @@
-"""TODO."""
+"""The loop, ask and tell, and its memory."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Half 1: what should my classifier see next?"""

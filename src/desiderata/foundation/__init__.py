@@ -1,1 +1,1 @@
-"""TODO."""
+"""Frozen pretrained models, by name."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Who answers: a person, a scene renderer, an archive of pictures."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where data come from."""
