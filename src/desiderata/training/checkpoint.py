@@ -1,5 +1,6 @@
 """Checkpoints of a training run: tensors as safetensors, progress as metadata, written in one step."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from desiderata.errors import DesiderataError
 from desiderata.files import staged
 
 
-def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, step: int) -> None:
+def save_checkpoint(
+    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, step: int, about: str = ""
+) -> None:
     """Write everything that a run needs to go on.
 
     Args:
@@ -20,6 +24,7 @@ def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.
         modules: Modules by name.
         optimizer: Its per-parameter tensors are kept; its hyperparameters belong to the caller.
         step: How many steps are done.
+        about: What makes this run another than others: recipe, data, models.
     """
     tensors = {
         # A clone, since tied weights share storage, which the format refuses.
@@ -30,24 +35,35 @@ def save_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value).contiguous() for key, value in state.items()}
     with staged(path) as temporary:
-        save_file(tensors, temporary, metadata={"step": json.dumps(step)})
+        save_file(tensors, temporary, metadata={"step": json.dumps(step), "about": about})
 
 
-def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
+def load_checkpoint(
+    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, about: str = ""
+) -> int:
     """Restore what `save_checkpoint` wrote.
 
     Args:
         path: The file.
         modules: The same modules, freshly made.
         optimizer: Freshly made over the same parameters.
+        about: As given to `save_checkpoint`.
 
     Returns:
         The number of steps done; 0 when there is no checkpoint.
+
+    Raises:
+        DesiderataError: The checkpoint is that of another run.
     """
     if not path.exists():
         return 0
     with safe_open(path, framework="pt") as file:
-        step = json.loads((file.metadata() or {})["step"])
+        metadata = file.metadata() or {}
+        if metadata.get("about", "") != about:
+            raise DesiderataError(
+                f"{path} was left by another recipe, other data or another model: give an empty --work folder."
+            )
+        step = json.loads(metadata["step"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     for name, module in modules.items():
         prefix = f"{name}."
@@ -59,3 +75,12 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.
             state.setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return step
+
+
+def key_of(*parts: object) -> str:
+    """Return a key of everything that makes a run what it is: bytes as they are, the rest by `repr`."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

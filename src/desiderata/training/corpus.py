@@ -1,12 +1,13 @@
 """Pre-rendered scenes of the Moji world to train on, kept in shards on disk.
 
 Half of a shard is families of four scenes that differ from their first member in one attribute each, so that a batch
-holds pairs that only the background, the style, a count or a relation tells apart.
+holds pairs that only one object, the background, the style, a count or a relation tells apart.
 """
 
 import copy
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -15,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from desiderata.errors import DesiderataError
 from desiderata.files import staged, write_text
 from desiderata.randomness import stream
-from desiderata.worlds.moji.catalogue import CONCEPTS
+from desiderata.worlds.moji.catalogue import CONCEPTS, DISTRACTORS
 from desiderata.worlds.moji.layout import layout
 from desiderata.worlds.moji.render import render
 from desiderata.worlds.moji.sampler import AT_LARGE, sample_scene
-from desiderata.worlds.moji.scene import BACKGROUNDS, MOST_OBJECTS, RELATIONS, STYLES, Group, Scene
+from desiderata.worlds.moji.scene import BACKGROUNDS, CLASSES, MOST_OBJECTS, RELATIONS, STYLES, Group, Scene
 
 SHARD = 4096
 """Scenes in a shard."""
@@ -52,21 +54,36 @@ class Shard:
 
 
 def family(scene: Scene, rng: np.random.Generator) -> list[Scene]:
-    """Return `scene` and three relatives that differ from it in one attribute each: background, style, and a count
-    or a relation.
-    """  # noqa: D205
-    background = rng.choice([name for name in BACKGROUNDS if name != scene.background])
-    style = rng.choice([name for name in STYLES if name != scene.style])
-    return [
-        scene,
-        replace(scene, background=str(background)),
-        replace(scene, style=str(style)),
-        _recount(scene, rng) if scene.relation is None or rng.random() < 0.5 else _relate(scene, rng),
-    ]
+    """Return `scene` and three relatives that differ from it in one attribute each.
+
+    The first shows another concept in one place, the second has another background or style, the third another count
+    or relation.
+    """
+    if rng.random() < 0.5:
+        elsewhere = replace(scene, background=str(_another(rng, BACKGROUNDS, scene.background)))
+    else:
+        elsewhere = replace(scene, style=str(_another(rng, STYLES, scene.style)))
+    recount = scene.relation is None or rng.random() < 0.5
+    return [scene, _exchange(scene, rng), elsewhere, _recount(scene, rng) if recount else _relate(scene, rng)]
+
+
+def _another(rng: np.random.Generator, names: Sequence[str], than: str) -> str:
+    return str(rng.choice([name for name in names if name != than]))
+
+
+def _exchange(scene: Scene, rng: np.random.Generator) -> Scene:
+    place = int(rng.integers(len(scene.groups)))
+    shown = {group.concept for group in scene.groups}
+    # A class gives way to a class and a distractor to a distractor, so that what a scene is labelled stays one thing.
+    pool = CLASSES if scene.groups[place].concept in CLASSES else DISTRACTORS
+    concept = str(rng.choice([name for name in pool if name not in shown]))
+    groups = list(scene.groups)
+    groups[place] = Group(concept, groups[place].count)
+    return replace(scene, groups=tuple(groups))
 
 
 def _relate(scene: Scene, rng: np.random.Generator) -> Scene:
-    return replace(scene, relation=str(rng.choice([name for name in RELATIONS if name != scene.relation])))
+    return replace(scene, relation=_another(rng, RELATIONS, scene.relation or ""))
 
 
 def _recount(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -127,11 +144,28 @@ def make_corpus(folder: Path, shards: int, *, seed: int = 0, size: int = 64, pro
         seed: Shard i is the same for the same seed.
         size: Pixels on a side.
         processes: Renderers at a time.
+
+    Raises:
+        DesiderataError: The folder holds a corpus of another seed, size or kind of scenes.
     """
+    _claim(folder, {"seed": seed, "size": size, "shard": SHARD, "sample": _sample(seed)})
     missing = [index for index in range(shards) if not _scenes_file(folder, index).exists()]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         for job in [pool.submit(make_shard, folder, index, seed, size) for index in missing]:
             job.result()
+
+
+def _sample(seed: int) -> str:
+    """Return a key of what `draw_scenes` draws, which changes when the world or its families do."""
+    return hashlib.sha256(repr(draw_scenes(64, stream(seed, "corpus", 0))).encode()).hexdigest()[:16]
+
+
+def _claim(folder: Path, about: dict[str, int | str]) -> None:
+    path = folder / "corpus.json"
+    if not path.exists():
+        write_text(path, json.dumps(about))
+    elif json.loads(path.read_text()) != about:
+        raise DesiderataError(f"{folder} holds scenes of another kind, seed or size: give an empty --work folder.")
 
 
 def _scenes_file(folder: Path, index: int) -> Path:
@@ -163,7 +197,15 @@ def batches(shard_sizes: list[int], size: int, rng: np.random.Generator) -> Iter
 
     Yields:
         `size` pairs.
+
+    Raises:
+        DesiderataError: `size` is no such multiple, or there are fewer scenes.
     """
+    if size % FAMILY or not 0 < size <= sum(shard_sizes):
+        raise DesiderataError(
+            f"Batches of {size} cannot be cut from {sum(shard_sizes)} scenes in families of {FAMILY}: "
+            f"give a multiple of {FAMILY} that is no larger than the corpus."
+        )
     blocks = np.array([(shard, row) for shard, n in enumerate(shard_sizes) for row in range(0, n, FAMILY)])
     per_batch = size // FAMILY
     while True:

@@ -1,4 +1,8 @@
-"""How good the bundled models are, measured on scenes that no model was trained on."""
+"""How good the bundled models are, measured on pictures and captions that no model was trained on.
+
+Pictures are drawn and captions worded anew. What a scene is made of may recur: of single objects every combination
+has been seen in training, of larger scenes about three in ten.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +17,14 @@ from desiderata.randomness import stream
 from desiderata.worlds.moji.grammar import caption
 from desiderata.worlds.moji.reader import CannotParse, parse
 from desiderata.worlds.moji.render import render
-from desiderata.worlds.moji.sampler import AT_LARGE, sample_scene
+from desiderata.worlds.moji.sampler import AT_LARGE, BROAD, sample_scene
 from desiderata.worlds.moji.scene import CLASSES, STYLES, Scene
 
 HELD_OUT = 7_919
 """Seed of the evaluation; training draws from other seeds and streams."""
+
+
+_SINGLE = replace(AT_LARGE, groups={1: 1.0}, counts={1: 1.0})
 
 
 def held_out(
@@ -27,7 +34,7 @@ def held_out(
     rng = stream(HELD_OUT, "held out", purpose)
     distribution = replace(AT_LARGE, classes=classes)  # pyright: ignore[reportArgumentType]
     if single:
-        distribution = replace(distribution, groups={1: 1.0}, counts={1: 1.0})
+        distribution = replace(_SINGLE, classes=classes)  # pyright: ignore[reportArgumentType]
     scenes: list[Scene] = []
     known: set[Scene] = set()
     while len(scenes) < n:
@@ -80,7 +87,8 @@ def evaluate_decoder(decoder: DecapDecoder, encoder: Encoder, n: int = 1000) -> 
         For `text` and `image` each: `class_kept`, share of decoded sentences that name the scene's class;
         `objects_exact`, share that name just the scene's objects; `parsed`, share that the grammar reads; `cosine`,
         mean cosine of the decoded sentence's embedding to the embedding decoded (the projected one, for `image`;
-        `image_cosine_to_image` is to the picture's own).
+        `image_cosine_to_image` is to the picture's own). Also `image_class_kept_single` and `_subject`: the same for
+        pictures of one object, and for pictures at large whose subject is the class.
     """
     scenes, pictures = held_out(n, "decoding", classes="one")
     rng = stream(HELD_OUT, "decoding captions")
@@ -94,6 +102,11 @@ def evaluate_decoder(decoder: DecapDecoder, encoder: Encoder, n: int = 1000) -> 
         figures[f"{source}_cosine"] = float((again * vectors).sum(1).mean())
         if source == "image":
             figures["image_cosine_to_image"] = float((again * images).sum(1).mean())
+    for title, distribution in (("single", _SINGLE), ("subject", BROAD)):
+        scenes = [sample_scene(stream(HELD_OUT, title, index), distribution) for index in range(n)]
+        pictures = [render(scene, stream(HELD_OUT, title, "drawn", index)) for index, scene in enumerate(scenes)]
+        sentences = decoder.decode(decoder.project(encoder.images(pictures)))
+        figures[f"image_class_kept_{title}"] = _kept(sentences, scenes)["class_kept"]
     return figures
 
 

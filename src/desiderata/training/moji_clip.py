@@ -5,9 +5,11 @@ images and sentences, which also keeps the two modalities in one cone), and the 
 concept they cover. The heads are thrown away afterwards; what is shipped is a plain CLIP model.
 """
 
+import copy
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
+from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.training.attributes import AttributeHeads, Targets
-from desiderata.training.checkpoint import load_checkpoint, save_checkpoint
+from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
 from desiderata.training.corpus import batches, draw_scenes, load_shard, make_corpus
 from desiderata.training.tokenizer import train_tokenizer
 from desiderata.worlds.moji.catalogue import CONCEPTS
@@ -107,7 +110,7 @@ class Trainer:
         make_corpus(folder / "scenes", recipe.shards, seed=recipe.seed, size=SIZE)
         self.shards = [load_shard(folder / "scenes", index) for index in range(recipe.shards)]
         torch.manual_seed(recipe.seed)
-        self.tokenizer = moji_tokenizer()
+        self.tokenizer = _kept_tokenizer(folder / "tokenizer", self.checkpoint)
         self.processor = CLIPImageProcessorPil(
             size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
         )
@@ -116,7 +119,10 @@ class Trainer:
         self.heads = AttributeHeads(config.projection_dim).to(device)
         self.patches = nn.Linear(config.vision_config.hidden_size, 1 + len(CONCEPTS)).to(device)
         self.modules: dict[str, nn.Module] = {"model": self.model, "heads": self.heads, "patches": self.patches}
-        self.optimizer = _optimizer(list(self.modules.values()), recipe)
+        parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            decayed(parameters, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True
+        )
         self.mean = torch.tensor(self.processor.image_mean, device=device).view(3, 1, 1)
         self.std = torch.tensor(self.processor.image_std, device=device).view(3, 1, 1)
 
@@ -131,7 +137,8 @@ class Trainer:
         Returns:
             The trained model.
         """
-        done = load_checkpoint(self.checkpoint, self.modules, self.optimizer)
+        about = key_of(self.recipe, json.dumps(self.tokenizer.get_vocab(), sort_keys=True))
+        done = load_checkpoint(self.checkpoint, self.modules, self.optimizer, about)
         plan = _plan(self.recipe)
         seen = started = 0
         clock = time.monotonic()
@@ -144,7 +151,7 @@ class Trainer:
             if step < done:
                 continue
             for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
+                group["lr"] = self.recipe.learning_rate * cosine_schedule(progress, self.recipe.warmup)
             figures = self.step(chosen, stream(self.recipe.seed, "caption", step))
             seen += batch
             if step % every == every - 1:
@@ -153,8 +160,8 @@ class Trainer:
                 report(f"step {step + 1}/{len(plan)} {line} {rate:.0f} pictures/s")
                 clock, started = time.monotonic(), seen
             if step % save_every == save_every - 1:
-                save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1)
-        save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(plan))
+                save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1, about)
+        save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(plan), about)
         return self.model
 
     def step(self, rows: list[tuple[int, int]], rng: np.random.Generator) -> dict[str, float]:
@@ -208,9 +215,9 @@ class Trainer:
         chosen = Targets(*(getattr(targets, name)[rows] for name in Targets.__dataclass_fields__))
         return self.heads.loss(embedding[rows] * math.sqrt(embedding.shape[-1]), chosen)
 
-    def save(self, folder: Path) -> None:
-        """Write the model directory, weights in half precision."""
-        self.model.to(torch.float16).save_pretrained(folder)  # pyright: ignore[reportArgumentType]
+    def save(self, folder: Path, model: CLIPModel | None = None) -> None:
+        """Write a model directory, weights in half precision: of `model`, or of what this run trained."""
+        copy.deepcopy(model or self.model).half().save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
@@ -221,13 +228,35 @@ def moji_tokenizer(seed: int = 0, captions: int = 20_000) -> CLIPTokenizer:
     return train_tokenizer(caption(scene, rng) for scene in draw_scenes(captions, rng))
 
 
-def _optimizer(modules: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for module in modules for p in module.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+def _kept_tokenizer(folder: Path, checkpoint: Path) -> CLIPTokenizer:
+    """Return the tokenizer that the run in this folder began with: weights mean nothing with another.
+
+    Raises:
+        DesiderataError: There are weights, but their tokenizer is gone.
+    """
+    if not folder.exists():
+        if checkpoint.exists():
+            raise DesiderataError(f"{checkpoint} has lost its tokenizer ({folder}): put it back, or start anew.")
+        unfinished = folder.with_name(f".{folder.name}")
+        moji_tokenizer().save_pretrained(unfinished)
+        unfinished.rename(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Return an optimizer's parameter groups: matrices are decayed, gains and biases are not."""
+    known = list(parameters)
+    return [
+        {"params": [p for p in known if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in known if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def cosine_schedule(progress: float, warmup: float) -> float:
+    """Return the share of the highest learning rate at a share of the run: up a line, then down a cosine to 0."""
+    if progress < warmup:
+        return progress / warmup
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
 def _plan(recipe: Recipe) -> list[tuple[int, float]]:
@@ -238,9 +267,3 @@ def _plan(recipe: Recipe) -> list[tuple[int, float]]:
         plan.append((batch, seen / recipe.pictures))
         seen += batch
     return plan
-
-
-def _schedule(progress: float, warmup: float) -> float:
-    if progress < warmup:
-        return progress / warmup
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

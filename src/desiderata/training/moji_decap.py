@@ -18,7 +18,7 @@ from desiderata.describe.decap import DecapDecoder
 from desiderata.foundation.encoder import Encoder, load_encoder
 from desiderata.foundation.registry import locate
 from desiderata.randomness import stream
-from desiderata.training.checkpoint import load_checkpoint, save_checkpoint
+from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
 from desiderata.training.corpus import draw_scenes
 from desiderata.worlds.moji.grammar import caption
 
@@ -101,7 +101,8 @@ def train_decoder(
     modules: dict[str, nn.Module] = {"model": model, "prefix": prefix}
     parameters = [*model.parameters(), *prefix.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
-    done = load_checkpoint(checkpoint, modules, optimizer)
+    about = key_of(recipe, list(captions), np.round(embeddings[:64].numpy(), 3).tobytes())
+    done = load_checkpoint(checkpoint, modules, optimizer, about)
     per_epoch = len(captions) // recipe.batch
     total = per_epoch * recipe.epochs
     started = time.monotonic()
@@ -133,8 +134,8 @@ def train_decoder(
             rate = (step + 1 - done) * recipe.batch / (time.monotonic() - started)
             report(f"step {step + 1}/{total} loss {loss.item():.3f} {rate:.0f} sentences/s")
         if step % 500 == 499:
-            save_checkpoint(checkpoint, modules, optimizer, step + 1)
-    save_checkpoint(checkpoint, modules, optimizer, total)
+            save_checkpoint(checkpoint, modules, optimizer, step + 1, about)
+    save_checkpoint(checkpoint, modules, optimizer, total, about)
     return DecapDecoder(model, prefix, tokenizer, embeddings[: recipe.memory])
 
 
