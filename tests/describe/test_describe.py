@@ -7,15 +7,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from safetensors.torch import load_file, save_file
+from transformers import GPT2LMHeadModel
 
+from contracts.decoder import tiny_decoder
 from desiderata.describe.bank import SentenceBank, phrase_bank, read_captions, sort_captions
 from desiderata.describe.bridge import Bridge
 from desiderata.describe.decap import EXTRAS, DecapDecoder, load_decoder
 from desiderata.describe.template import ask_for, described, plain
 from desiderata.errors import DesiderataError
-from desiderata.training.tokenizer import train_tokenizer
+from desiderata.worlds.moji import scene
 
 
 class Letters:
@@ -41,6 +42,28 @@ def test_plain_queries_are_english():
     assert plain("cat") == "a photo of a cat"
     assert plain("airplane") == "a photo of an airplane"
     assert described("a photo of a cat") == "a photo of a cat"
+
+
+def test_the_article_goes_by_the_first_letter_of_the_class_and_by_nothing_else():
+    assert plain("umbrella") == "a photo of an umbrella"
+    assert plain("Igloo") == "a photo of an Igloo"
+    assert plain("eagle of a kind") == "a photo of an eagle of a kind"
+    assert [plain(label) for label in scene.CLASSES] == [
+        "a photo of an airplane",
+        "a photo of an automobile",
+        "a photo of a bird",
+        "a photo of a cat",
+        "a photo of a deer",
+        "a photo of a dog",
+        "a photo of a frog",
+        "a photo of a horse",
+        "a photo of a ship",
+        "a photo of a truck",
+    ]
+    phrases = phrase_bank(["airplane", "cat"])
+    assert "a photo of an airplane on grass" in phrases["airplane"]
+    assert "a painting of a cat with another cat beside it on water" in phrases["cat"]
+    assert not [phrase for phrase in phrases["airplane"] if "a airplane" in phrase]
 
 
 def test_a_class_without_sentences_is_refused():
@@ -92,13 +115,7 @@ def test_many_pairs_teach_the_bridge_what_pictures_show():
 
 @pytest.fixture
 def decoder() -> DecapDecoder:
-    torch.manual_seed(0)
-    words = train_tokenizer(["a cat on the grass", "two dogs in the snow"] * 4)
-    config = GPT2Config(
-        vocab_size=len(words), n_positions=32, n_embd=32, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=1
-    )
-    memory = torch.nn.functional.normalize(torch.randn(20, 6), dim=-1)
-    return DecapDecoder(GPT2LMHeadModel(config), nn.Linear(6, 32), words, memory, length=8)
+    return tiny_decoder()
 
 
 def test_projection_lands_among_the_memories(decoder: DecapDecoder):
@@ -118,6 +135,14 @@ def test_sampling_is_reproducible_and_leaves_torchs_generator_alone(decoder: Dec
     assert decoder.decode(points[:0]) == []
 
 
+def test_no_samples_are_empty_lists_and_fewer_than_none_are_refused(decoder: DecapDecoder):
+    points = decoder.memory[:2].double().numpy()
+    assert decoder.sample(points, 0, seed=5) == [[], []]
+    assert decoder.sample(points[:0], 3, seed=5) == []
+    with pytest.raises(DesiderataError, match="-1 sentences cannot be written"):
+        decoder.sample(points, -1, seed=5)
+
+
 def test_a_saved_decoder_writes_the_same(decoder: DecapDecoder, tmp_path: Path):
     decoder.prefix.half().float()  # as they are saved
     decoder.memory = decoder.memory.half().float()
@@ -132,3 +157,49 @@ def test_a_saved_decoder_writes_the_same(decoder: DecapDecoder, tmp_path: Path):
     (tmp_path / EXTRAS).write_bytes(b"no safetensors")
     with pytest.raises(DesiderataError, match="not a DeCap decoder"):
         load_decoder(str(tmp_path))
+
+
+def test_a_folder_without_the_decoders_own_file_is_refused_before_its_language_model_is_loaded(
+    decoder: DecapDecoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    decoder.save(tmp_path)
+    (tmp_path / EXTRAS).unlink()
+    monkeypatch.setattr(GPT2LMHeadModel, "from_pretrained", None)  # called, it would raise a TypeError
+    with pytest.raises(DesiderataError, match=rf"its {EXTRAS} is missing or damaged"):
+        load_decoder(str(tmp_path))
+
+
+@pytest.mark.parametrize("part", ["prefix.weight", "prefix.bias", "memory"])
+def test_a_decoder_that_lacks_a_part_is_refused(part: str, decoder: DecapDecoder, tmp_path: Path):
+    decoder.save(tmp_path)
+    tensors = load_file(tmp_path / EXTRAS)
+    del tensors[part]
+    save_file(tensors, tmp_path / EXTRAS)
+    with pytest.raises(DesiderataError, match="not a DeCap decoder"):
+        load_decoder(str(tmp_path))
+
+
+def test_a_language_model_that_lacks_a_weight_is_not_filled_up_at_random(decoder: DecapDecoder, tmp_path: Path):
+    decoder.save(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["transformer.ln_f.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DesiderataError, match=r"no whole GPT2LMHeadModel: 1 of its weights .* transformer\.ln_f"):
+        load_decoder(str(tmp_path))
+
+
+def test_a_decoder_put_together_from_two_is_refused(decoder: DecapDecoder, tmp_path: Path):
+    decoder.save(tmp_path)
+    other = {"prefix.weight": torch.zeros(16, 6), "prefix.bias": torch.zeros(16), "memory": decoder.memory}
+    save_file(other, tmp_path / EXTRAS)
+    with pytest.raises(DesiderataError, match="made of two decoders"):
+        load_decoder(str(tmp_path))
+
+
+def test_the_identity_weighs_ridge_times_d_pairs_in_each_direction():
+    # Centred texts of equal length along every axis, so that "evidence in each direction" has one value.
+    d, ridge = 4, 0.5
+    texts = np.concatenate([np.eye(d), -np.eye(d)])
+    found = Bridge.fit(texts, 3 * texts, ridge=ridge).matrix
+    pairs = len(texts)  # each with 1/d of a squared length in a direction, on average
+    np.testing.assert_allclose(found, np.eye(d) * (3 * pairs + ridge * d) / (pairs + ridge * d))

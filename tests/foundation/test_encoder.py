@@ -1,15 +1,22 @@
 """The loaders take any CLIP directory: the bundled one, a tiny one made here, one of ViT-B/32's full size."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, GPT2Config, GPT2LMHeadModel
+from transformers.utils import logging
 
+from desiderata.campaign.config import Config
+from desiderata.cli import main
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import ClipEncoder, load_encoder
-from desiderata.foundation.registry import locate
+from desiderata.foundation.registry import BUNDLED_ROOT, content_key, load_pretrained, locate
 from desiderata.training.tokenizer import train_tokenizer
 
 
@@ -121,3 +128,157 @@ def test_pickled_weights_are_not_loaded(folder: Path, tmp_path: Path):
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(DesiderataError, match="safetensors"):
         load_encoder(str(tmp_path))
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the random CLIP directory, to be damaged."""
+    return shutil.copytree(folder, tmp_path / "own")
+
+
+def one_sentence(error: pytest.ExceptionInfo[DesiderataError]) -> bool:
+    return str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(own: Path, capfd: pytest.CaptureFixture[str]):
+    tensors = load_file(own / "model.safetensors")
+    del tensors["visual_projection.weight"]
+    save_file(tensors, own / "model.safetensors", metadata={"format": "pt"})
+    verbosity = logging.get_verbosity()
+    with pytest.raises(DesiderataError, match=r"no whole CLIPModel: 1 of its weights .* visual_projection") as error:
+        load_encoder(str(own))
+    assert one_sentence(error)
+    assert "LOAD REPORT" not in capfd.readouterr().err
+    assert logging.get_verbosity() == verbosity
+
+
+def test_a_model_of_another_kind_is_not_an_encoder(own: Path):
+    torch.manual_seed(0)
+    small = GPT2Config(vocab_size=9, n_positions=4, n_embd=4, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=0)
+    GPT2LMHeadModel(small).save_pretrained(own)
+    with pytest.raises(DesiderataError, match="no whole CLIPModel") as error:
+        load_encoder(str(own))
+    assert one_sentence(error)
+
+
+def cut_short(own: Path) -> None:
+    content = (own / "model.safetensors").read_bytes()
+    (own / "model.safetensors").write_bytes(content[: len(content) // 2])
+
+
+def of_another_size(own: Path) -> None:
+    (own / "config.json").write_text(
+        (own / "config.json").read_text().replace('"projection_dim": 24', '"projection_dim": 7')
+    )
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "weights cut short (SafetensorError)": (cut_short, "cannot be loaded .*safetensors"),
+    "another size": (of_another_size, "no whole CLIPModel: 2 of its weights"),
+    "configuration is a list (TypeError)": (lambda own: (own / "config.json").write_text("[]"), "cannot be loaded"),
+    "tokenizer is empty (KeyError)": (lambda own: (own / "tokenizer.json").write_text("{}"), "cannot be loaded"),
+    "processor is a list (AttributeError)": (
+        lambda own: (own / "preprocessor_config.json").write_text("[]"),
+        "cannot be loaded",
+    ),
+    "no tokenizer": (
+        lambda own: [(own / name).unlink() for name in ("tokenizer.json", "tokenizer_config.json")],
+        "has a model but no tokenizer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_directories_are_one_sentence(damage: Callable[[Path], object], says: str, own: Path):
+    damage(own)
+    with pytest.raises(DesiderataError, match=says) as error:
+        load_encoder(str(own))
+    assert one_sentence(error)
+
+
+def test_what_goes_wrong_with_a_fetched_model_is_not_put_down_to_the_network():
+    def broken(_source: str) -> None:
+        raise KeyError("hidden_act")
+
+    with pytest.raises(DesiderataError, match=r"The model owner/model cannot be loaded \('hidden_act'\)"):
+        load_pretrained(broken, "owner/model")
+
+
+def test_a_folder_called_like_a_model_does_not_stand_in_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "moji-clip").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate("moji-clip") == str(BUNDLED_ROOT / "moji-clip")
+    assert locate("./moji-clip") == "./moji-clip"
+
+
+@pytest.mark.parametrize(("given", "kept"), [("moji-clip", "moji-clip"), ("./moji-clip", "{here}/moji-clip")])
+def test_a_campaign_keeps_the_name_of_a_model_and_the_path_of_a_folder(
+    given: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "moji-clip").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def create(_run: Path, config: Config, _progress: object) -> None:
+        asked.append(config.encoder)
+        raise DesiderataError("No further.")
+
+    monkeypatch.setattr("desiderata.collect.build.create", create)
+    assert main(["new", "run", "--world", "moji", "--encoder", given, "--json"]) == 2
+    assert asked == [kept.format(here=tmp_path)]
+
+
+def test_the_content_of_a_model_is_its_key_and_what_is_said_about_it_is_not(own: Path):
+    key = content_key(str(own))
+    (own / "README.md").write_text("trained on a Tuesday")
+    assert content_key(str(own)) == key
+    weights = bytearray((own / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (own / "model.safetensors").write_bytes(weights)
+    changed = content_key(str(own))
+    (own / "merges.txt").touch()
+    assert len({key, changed, content_key(str(own))}) == 3
+    assert content_key("owner/model") == "owner/model"
+
+
+def test_one_sentence_or_picture_alone_is_a_list_of_one(folder: Path):
+    encoder, picture = load_encoder(str(folder)), pictures(1)[0]
+    np.testing.assert_array_equal(encoder.texts("a cat"), encoder.texts(["a cat"]))
+    expected = encoder.images([picture])
+    assert expected.shape == (1, 24)
+    for alone in (picture, Image.fromarray(picture), np.stack([picture])):
+        np.testing.assert_array_equal(encoder.images(alone), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (np.full((8, 8, 3), 0.5), r"an array of float64 of shape \(8, 8, 3\)"),
+        ([np.zeros((8, 8), np.uint8)], r"an array of uint8 of shape \(8, 8\)"),
+        (np.zeros((8, 8), np.uint8), r"an array of uint8 of shape \(8, 8\)"),
+        ([np.zeros((3, 8, 8), np.uint8)], r"an array of uint8 of shape \(3, 8, 8\)"),
+        (["cat.png"], "a str"),
+        ("cat.png", "a str"),
+    ],
+)
+def test_what_is_no_picture_is_refused(wrong, says: str, folder: Path):
+    with pytest.raises(DesiderataError, match=f"A picture was given as {says}") as error:
+        load_encoder(str(folder)).images(wrong)
+    assert one_sentence(error)
+
+
+def test_what_is_no_sentence_is_refused(folder: Path):
+    with pytest.raises(DesiderataError, match="A sentence was given as a NoneType"):
+        load_encoder(str(folder)).texts(["a cat", None])
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_there_is_not_is_named(device: str, folder: Path):
+    with pytest.raises(DesiderataError, match=f"cannot be put on the device '{device}'") as error:
+        load_encoder(str(folder), device=device)
+    assert one_sentence(error)
+
+
+def test_batches_hold_something(folder: Path):
+    with pytest.raises(DesiderataError, match="batch_size is 0"):
+        load_encoder(str(folder), batch_size=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.describe.template import plain
+from desiderata.describe.template import plain, with_article
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder
 
@@ -95,7 +95,7 @@ def phrase_bank(classes: Sequence[str]) -> dict[str, list[str]]:
     """
     return {
         label: [
-            " ".join(f"{look} of a {label} {company.format(label=label)} {place}".split())
+            " ".join(f"{look} of {with_article(label)} {company.format(label=label)} {place}".split())
             for look in _LOOKS
             for company in _COMPANY
             for place in _PLACES

@@ -40,7 +40,8 @@ class Bridge:
         Args:
             texts: Shape (n, d), n at least 1.
             images: Shape (n, d).
-            ridge: Weight of the identity, in pairs' worth of evidence for each direction of the space.
+            ridge: Weight of the identity, in mean squared lengths of a centred text embedding. A pair has on average
+                1/d of that in each direction, so the identity counts for about ridge * d pairs there.
 
         Returns:
             The map.
@@ -48,7 +49,6 @@ class Bridge:
         text_mean, image_mean = texts.mean(0), images.mean(0)
         x, y = texts - text_mean, images - image_mean
         identity = np.eye(texts.shape[1])
-        # One pair's share of a direction is 1/d of a squared centred length.
         scale = ridge * max(float((x**2).sum() / max(len(x), 1)), 1e-12)
         matrix = np.linalg.solve(x.T @ x + scale * identity, x.T @ y + scale * identity)
         return cls(text_mean, image_mean, matrix)

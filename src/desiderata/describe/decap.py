@@ -4,7 +4,6 @@ The model is trained on text embeddings alone. A point on the image side is firs
 replaced by a mean of remembered text embeddings, weighted by softmax(similarity / temperature).
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoTokenizer, GPT2LMHeadModel
-from transformers.utils import logging
+from transformers import GPT2LMHeadModel
 
 from desiderata.errors import DesiderataError
 from desiderata.files import staged
-from desiderata.foundation.registry import load_pretrained, locate
+from desiderata.foundation.registry import locate
+from desiderata.foundation.weights import load_model, load_tokenizer
 
 Vectors = NDArray[np.float64]
 
@@ -92,13 +91,20 @@ class DecapDecoder:
 
         Args:
             vectors: Shape (k, d), rows of unit length.
-            n: Sentences for each point, repeats possible.
+            n: Sentences for each point, >= 0, repeats possible.
             seed: The same seed gives the same sentences; torch's own generator is left as it was.
             temperature: Above 1 strays further from the likeliest sentence.
 
         Returns:
             k lists of n sentences.
+
+        Raises:
+            DesiderataError: `n` is below 0.
         """
+        if n < 0:
+            raise DesiderataError(f"{n} sentences cannot be written: ask for none or more.")
+        if n == 0:
+            return [[] for _ in vectors]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             flat = self._generate(np.repeat(vectors, n, axis=0), do_sample=True, temperature=temperature, top_k=0)
@@ -141,18 +147,38 @@ def load_decoder(name: str = "moji-decap") -> DecapDecoder:
     Raises:
         DesiderataError: Nothing is there, or it is not a decoder.
     """
-    logging.disable_progress_bar()
     folder = Path(locate(name))
-    model = load_pretrained(partial(GPT2LMHeadModel.from_pretrained, use_safetensors=True, dtype=torch.float32), name)
-    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name)
+    # First, since it is small and local: no language model is fetched for a name that can be no decoder.
+    prefix, memory = _extras(folder)
+    model, tokenizer = load_model(GPT2LMHeadModel, name), load_tokenizer(name)
+    if prefix.out_features != model.config.n_embd:
+        raise DesiderataError(
+            f"{folder} is made of two decoders: its {EXTRAS} is for inputs of length {prefix.out_features} and its "
+            f"language model takes {model.config.n_embd}; put back the files that were written together."
+        )
+    return DecapDecoder(model, prefix, tokenizer, memory)
+
+
+def _extras(folder: Path) -> tuple[nn.Linear, torch.Tensor]:
+    """Read what lies beside the language model.
+
+    Args:
+        folder: The directory of the decoder.
+
+    Returns:
+        The prefix layer and the memory, in float32.
+
+    Raises:
+        DesiderataError: The file is missing or damaged.
+    """
     try:
         tensors = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
-        weight, memory = tensors["prefix.weight"], tensors["memory"]
-    except (OSError, KeyError, SafetensorError) as error:
+        weight, bias, memory = tensors["prefix.weight"], tensors["prefix.bias"], tensors["memory"]
+        prefix = nn.Linear(weight.shape[1], weight.shape[0])
+        prefix.load_state_dict({"weight": weight, "bias": bias})
+    except (OSError, KeyError, IndexError, RuntimeError, SafetensorError) as error:
         raise DesiderataError(
-            f"{folder} is a language model but not a DeCap decoder: its {EXTRAS} is missing or unreadable; "
+            f"{folder} is not a DeCap decoder: its {EXTRAS} is missing or damaged; "
             "give a directory that `desiderata models train moji-decap` wrote."
         ) from error
-    prefix = nn.Linear(weight.shape[1], weight.shape[0])
-    prefix.load_state_dict({"weight": weight, "bias": tensors["prefix.bias"]})
-    return DecapDecoder(model, prefix, tokenizer, memory)
+    return prefix, memory

@@ -1,26 +1,41 @@
 """The sentences around a description, as GenMQD words them (Table 2)."""
 
-TEMPLATE = "An image associated with {label}, which illustrates that {description}"
-"""A query of GenMQD."""
+import re
 
-PLAIN = "a photo of a {label}"
+TEMPLATE = "An image associated with {label}, which illustrates that {description}"
+"""A query of GenMQD around a statement: "... that a cat is sitting next to a guitar"."""
+
+PHRASE_TEMPLATE = TEMPLATE.replace(" that ", " ")
+"""The same around a phrase without a verb: "... a photo of a cat next to a guitar"."""
+
+PLAIN = "a photo of {noun}"
 """A query of RandomText (section 4.1)."""
 
 
 def ask_for(label: str, description: str) -> str:
-    """Return a query for a class."""
-    return TEMPLATE.format(label=label, description=description)
+    """Return a query for a class, worded so that statements and phrases both make a sentence."""
+    template = TEMPLATE if _VERB.search(description) else PHRASE_TEMPLATE
+    return template.format(label=label, description=description)
 
 
 def plain(label: str) -> str:
-    """Return the fixed query for a class; "an" before a vowel."""
-    sentence = PLAIN.format(label=label)
-    return sentence.replace(" of a ", " of an ") if label[:1].lower() in "aeio" else sentence
+    """Return the fixed query for a class."""
+    return PLAIN.format(noun=with_article(label))
+
+
+def with_article(noun: str) -> str:
+    """Return "an airplane", "a cat": "an" before a, e, i, o and u."""
+    return f"{'an' if noun[:1].lower() in set('aeiou') else 'a'} {noun}"
 
 
 def described(query: str) -> str:
     """Return the description in a query; a query that is not in GenMQD's words is its own description."""
-    opening, middle = TEMPLATE.split("{label}")[0], TEMPLATE.split("{label}")[1].removesuffix("{description}")
-    if query.startswith(opening) and middle in query:
-        return query.split(middle, 1)[1]
-    return query
+    found = _QUERY.match(query)
+    if found is None:
+        return query
+    phrase, statement = found["said"], found["said"].removeprefix("that ")
+    return statement if _VERB.search(statement) else phrase
+
+
+_VERB = re.compile(r"\b(is|are|was|were|has|have|can|does|do)\b")
+_QUERY = re.compile(r"An image associated with .+?, which illustrates (?P<said>.*)", re.DOTALL)

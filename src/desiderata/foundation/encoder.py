@@ -1,18 +1,17 @@
 """Frozen CLIP encoders: images and sentences to unit vectors of one joint space (Radford et al., 2021)."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
-from transformers.utils import logging
+from transformers import CLIPImageProcessorPil, CLIPModel
 
 from desiderata.errors import DesiderataError
-from desiderata.foundation.registry import load_pretrained
+from desiderata.foundation.registry import first_line, load_pretrained
+from desiderata.foundation.weights import load_model, load_tokenizer
 
 ImageLike = Image.Image | NDArray[np.uint8]
 """An RGB picture: a Pillow image, or an array of shape (height, width, 3)."""
@@ -55,6 +54,9 @@ class ClipEncoder:
         name: See `Encoder.name`.
         device: Where it runs, such as "cpu" or "cuda".
         batch_size: Pictures or sentences at a time.
+
+    Raises:
+        DesiderataError: `device` does not exist on this machine, or `batch_size` is below 1.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class ClipEncoder:
         device: str = "cpu",
         batch_size: int = 16,
     ) -> None:
-        self._model = cast(CLIPModel, model.to(device).eval().requires_grad_(False))  # pyright: ignore[reportArgumentType]
+        if batch_size < 1:
+            raise DesiderataError(f"batch_size is {batch_size}, but at least 1 goes in at a time: try 16.")
+        self._model = cast(CLIPModel, _moved(model, device).eval().requires_grad_(False))
         self._tokenizer = tokenizer
         self._processor = processor
         self._device = device
@@ -89,26 +93,34 @@ class ClipEncoder:
         """Embed pictures.
 
         Args:
-            images: RGB pictures of any size.
+            images: RGB pictures of any size; a single one counts as a list of one.
 
         Returns:
             Shape (n, d), rows of unit length.
+
+        Raises:
+            DesiderataError: Something is no picture.
         """
+        pictures = _pictures(images)
         rows = [np.empty((0, self.dim))]
-        for batch in _batches(list(images), self._batch_size):
+        for batch in _batches(pictures, self._batch_size):
             pixels = self._processor(images=cast(Any, batch), return_tensors="pt")["pixel_values"].to(self._device)
             rows.append(_unit(_pooled(self._model.get_image_features(pixel_values=pixels))))
-        return np.concatenate(rows)[: len(images)]
+        return np.concatenate(rows)[: len(pictures)]
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Embed sentences; each distinct sentence is embedded once in the life of this object.
 
         Args:
-            texts: Sentences.
+            texts: Sentences; a single one counts as a list of one.
 
         Returns:
             Shape (n, d), rows of unit length.
+
+        Raises:
+            DesiderataError: Something is no sentence.
         """
+        texts = _sentences(texts)
         by_length: dict[int, list[str]] = {}
         for text in dict.fromkeys(texts):
             if text not in self._text_cache:
@@ -144,15 +156,70 @@ def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: in
         The frozen encoder, in float32.
 
     Raises:
-        DesiderataError: The model cannot be found, reached or read.
+        DesiderataError: The model cannot be found, reached or read, is not a whole CLIP model, or cannot run on
+            `device`.
     """
-    logging.disable_progress_bar()
-    model = load_pretrained(partial(CLIPModel.from_pretrained, use_safetensors=True, dtype=torch.float32), name)
-    if not isinstance(model, CLIPModel):
-        raise DesiderataError(f"{name} is not a CLIP model: give one that transformers loads as CLIPModel.")
-    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name)
+    model, tokenizer = load_model(CLIPModel, name), load_tokenizer(name)
     processor = load_pretrained(CLIPImageProcessorPil.from_pretrained, name)
     return ClipEncoder(model, tokenizer, processor, name, device, batch_size)
+
+
+def _moved(model: CLIPModel, device: str) -> CLIPModel:
+    try:
+        return cast(CLIPModel, model.to(device))  # pyright: ignore[reportArgumentType]
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise DesiderataError(
+            f"The model cannot be put on the device {device!r} ({first_line(error)}): give cpu, or cuda where there "
+            "is one."
+        ) from error
+
+
+def _pictures(images: Sequence[ImageLike]) -> list[ImageLike]:
+    """Return pictures as a list, one that stands alone as a list of one.
+
+    Args:
+        images: As for `ClipEncoder.images`.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        DesiderataError: Something is no picture, or one that would be embedded wrongly.
+    """
+    alone = isinstance(images, Image.Image) or (isinstance(images, np.ndarray) and images.ndim in {2, 3})
+    pictures = cast("list[ImageLike]", [images] if alone else list(images))
+    for picture in pictures:
+        if isinstance(picture, Image.Image):
+            continue
+        what = f"a {type(picture).__name__}"
+        if isinstance(picture, np.ndarray):
+            if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
+                continue
+            what = f"an array of {picture.dtype} of shape {picture.shape}"
+        raise DesiderataError(
+            f"A picture was given as {what}, which cannot be read as one: give a Pillow image, or an RGB array of "
+            "uint8, 0 to 255, of shape (height, width, 3)."
+        )
+    return pictures
+
+
+def _sentences(texts: Sequence[str]) -> list[str]:
+    """Return sentences as a list, one that stands alone as a list of one.
+
+    Args:
+        texts: As for `ClipEncoder.texts`.
+
+    Returns:
+        The sentences.
+
+    Raises:
+        DesiderataError: Something is no sentence.
+    """
+    sentences = [texts] if isinstance(texts, str) else list(texts)
+    for sentence in sentences:
+        if not isinstance(sentence, str):
+            raise DesiderataError(f"A sentence was given as a {type(sentence).__name__}: give it as a string.")
+    return sentences
 
 
 def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:

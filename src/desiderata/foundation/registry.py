@@ -1,5 +1,6 @@
 """Names of pretrained models, and where each is found: bundled with the package, in a directory, or on the hub."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +57,39 @@ def locate(name: str) -> str:
     Raises:
         DesiderataError: The name is none of these.
     """
-    if Path(name).is_dir():
-        return name
+    # Names come first: a folder that happens to be called like a model is meant when it is given as ./moji-clip.
     entry = MODELS.get(name)
     if entry is not None and entry.bundled:
         return str(BUNDLED_ROOT / entry.source)
     if entry is not None:
         return entry.source
+    if Path(name).is_dir():
+        return name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return name
     raise DesiderataError(
         f"No model is called {name!r}: give one of {', '.join(MODELS)}, a model directory, or a hub id (owner/model)."
     )
+
+
+def content_key(name: str) -> str:
+    """Tell models apart by what is in their files, so that results are not mixed up when a model is trained anew.
+
+    Args:
+        name: As for `locate`.
+
+    Returns:
+        SHA-256 over the names and contents of a model directory's files, in hexadecimal; a hub id as it is.
+    """
+    source = Path(locate(name))
+    if not source.is_dir():
+        return str(source)
+    digest = hashlib.sha256()
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and file.suffix != ".md":
+            digest.update(f"{file.relative_to(source).as_posix()} {file.stat().st_size}\n".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
@@ -86,18 +108,20 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
     source = locate(name)
     try:
         return load(source)
-    except (OSError, ValueError) as error:
-        if Path(source).is_dir():
+    except Exception as error:  # damaged files let through whatever the parser of each happens to raise
+        if isinstance(error, (OSError, ValueError)) and not Path(source).is_dir():
             raise DesiderataError(
-                f"The model directory {source} cannot be loaded ({_first_line(error)}); "
-                "it needs the files that save_pretrained writes, with weights as safetensors."
+                f"{source} could not be fetched from the model hub ({first_line(error)}); connect to the internet, "
+                "or download it elsewhere and give the path of its directory."
             ) from error
+        where = "The model directory" if Path(source).is_dir() else "The model"
         raise DesiderataError(
-            f"{source} could not be fetched from the model hub ({_first_line(error)}); connect to the internet, "
-            "or download it elsewhere and give the path of its directory."
+            f"{where} {source} cannot be loaded ({first_line(error)}); "
+            "it needs the files that save_pretrained writes, with weights as safetensors."
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, short enough to stand in brackets within a sentence."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")[:160]

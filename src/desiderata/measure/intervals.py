@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from desiderata.errors import DesiderataError
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -33,13 +35,20 @@ def estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
     """Estimate a mean by Student's t.
 
     Args:
-        values: Shape (n,), one for each independent run.
+        values: Shape (n,), one for each independent run; n at least 1.
         level: Coverage of the interval.
 
     Returns:
         The mean and its interval.
+
+    Raises:
+        DesiderataError: There are no values, or they are not in one row.
     """
     x = np.asarray(values, dtype=float)
+    if x.ndim != 1 or not len(x):
+        raise DesiderataError(
+            f"Values of shape {x.shape} have no mean: give a list of one or more, one for each run."
+        )
     mean = float(x.mean())
     if len(x) < 2:
         return Estimate(mean, float("nan"), float("nan"), len(x))
@@ -57,5 +66,14 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Estimate:
 
     Returns:
         The mean difference and its interval.
+
+    Raises:
+        DesiderataError: There are no values, or not as many of one as of the other.
     """
-    return estimate(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), level)
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if x.shape != y.shape:
+        raise DesiderataError(
+            f"Values of shape {x.shape} and {y.shape} do not pair up: give one of each for every seed, in the same "
+            "order."
+        )
+    return estimate(x - y, level)
