@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_learner import CLASSES, Colours, picture
+from test_learner import picture
 
+from contracts.colours import CLASSES, Colours
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.collect import build
@@ -66,6 +67,19 @@ def test_a_bank_is_embedded_once(images: Path, tmp_path: Path, own_cache: Path, 
     assert [query.text for query in again.ask()] == [query.text for query in first.ask()]
 
 
+@pytest.mark.parametrize(("tower", "fresh"), [("accent", True), ("tint", False)], ids=["text", "picture"])
+def test_a_bank_is_kept_for_as_long_as_the_text_tower_is(tower: str, fresh: bool):
+    sentences = {name: [f"a {name} {noun}" for noun in ("square", "door", "sky", "hat")] for name in CLASSES}
+    build._embedded(sentences, Colours())
+    kept, other = Colours(), Colours(**{tower: 0.5})
+    build._embedded(sentences, kept)
+    assert (kept.read, kept.embedded) == (6, 0)  # some of the twelve, to tell encoders apart by, and no picture
+    bank = build._embedded(sentences, other)
+    assert other.read == (6 + 12 if fresh else 6)
+    for name in CLASSES:
+        np.testing.assert_array_equal(bank.embeddings[name], other.texts(sentences[name]))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -73,6 +87,12 @@ def test_a_bank_is_embedded_once(images: Path, tmp_path: Path, own_cache: Path, 
         ({"strategy": {"name": "genmqd", "colour": 1}}, "strategy genmqd cannot be made"),
         ({"head": {"depth": 3}}, "The head cannot be made"),
         ({"head": {"l2": 0}}, "l2 is 0"),
+        ({"head": {"l2": "small"}}, "l2 is 'small'"),
+        ({"head": {"hidden": [8, -1]}}, "at least one unit"),
+        ({"head": {"hidden": "64"}}, "at least one unit"),
+        ({"head": {"max_iterations": 0}}, "max_iterations is 0"),
+        ({"strategy": {"name": "genmqd", "steps": -1}}, "steps is -1"),
+        ({"strategy": {"name": "text-influence", "best": 0}}, "best is 0"),
         ({"world": {"kind": "mars"}}, "no world of the kind 'mars'"),
     ],
 )

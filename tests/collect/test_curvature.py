@@ -174,3 +174,20 @@ def test_single_precision_serves():
     single = GaussNewton(linear, objective.weights.float(), objective.l2)
     b = torch.ones(len(theta))
     np.testing.assert_allclose(single.solve(b), operator(case).solve(b.double()), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("wrong", ["right-hand side", "operator", "start"])
+def test_what_is_not_finite_does_not_pass_for_solved(wrong):
+    b, hollow = torch.ones(2, 3, dtype=F64), torch.tensor([[1.0, 1.0, 1.0], [1.0, torch.nan, 1.0]], dtype=F64)
+    with pytest.raises(DesiderataError, match="not finite"):
+        conjugate_gradients(
+            lambda v: 2 * v * (hollow if wrong == "operator" else 1.0),
+            hollow if wrong == "right-hand side" else b,
+            tolerance=1e-6,
+            start=hollow if wrong == "start" else None,
+        )
+
+
+def test_an_image_that_overflows_does_not_pass_for_solved():
+    with pytest.raises(DesiderataError, match="not finite"):
+        conjugate_gradients(lambda v: v * torch.inf, torch.ones(3, dtype=F64), tolerance=1e-6)

@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -13,11 +15,14 @@ from head_cases import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from sklearn.exceptions import NotFittedError
 from torch.func import grad, jacrev
 
+from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.fitting import minimise
 from desiderata.collect.influence import predicted_gain, validation_direction, validation_gradient
 from desiderata.collect.lookahead import predicted_gain_proximal, residual_after, variance_gain
+from desiderata.collect.synthesis import synthesise
 from desiderata.errors import DesiderataError
 
 
@@ -51,7 +56,8 @@ def test_first_order_scores_are_the_formulas_written_out(n, d, n_classes, n_new,
     head = case.classifier
     matrix = dense_gauss_newton(head, case.X, head.l2 + damping)
     s = torch.linalg.solve(matrix, mean_gradient(head, case.X_val, case.y_val))
-    np.testing.assert_allclose(validation_direction(head, *case.data, damping=damping), s, rtol=1e-6, atol=1e-8)
+    # Entries of one vector of length up to about ten, so that the small ones carry the rounding of the large ones.
+    np.testing.assert_allclose(validation_direction(head, *case.data, damping=damping), s, rtol=1e-6, atol=1e-7)
 
     gains = predicted_gain(head, *case.data, case.X_new, case.y_new, damping=damping)
     average = mean_gradient(head, case.X, case.y)
@@ -265,3 +271,112 @@ def test_unknown_labels_and_hopeless_kernels_are_named():
     wild = torch.full((1, 3, 3), float("nan"), dtype=torch.float64)
     with pytest.raises(DesiderataError, match="add damping"):
         residual_after(torch.zeros(1, 3, dtype=torch.float64), wild, torch.eye(3, dtype=torch.float64)[:1], 3)
+
+
+@cache
+def small_case():
+    """A case that nobody changes."""
+    return make_case(0)
+
+
+def hollow(rows):
+    """The rows, with one number missing."""
+    rows = rows.copy()
+    rows[1, 2] = np.nan
+    return rows
+
+
+def scores(**changed):
+    """Every public prediction on the data of the small case with some of them changed, ready to be called."""
+    case = small_case()
+    given = {
+        "head": case.classifier,
+        "X": case.X,
+        "y": case.y,
+        "X_val": case.X_val,
+        "y_val": case.y_val,
+        "X_new": case.X_new,
+        "y_new": case.y_new,
+        **changed,
+    }
+    head, X, y, X_val, y_val, X_new, y_new = (
+        given.pop(name) for name in ("head", "X", "y", "X_val", "y_val", "X_new", "y_new")
+    )
+    return {
+        "direction": lambda: validation_direction(head, X, y, X_val, y_val, **given),
+        "gain": lambda: predicted_gain(head, X, y, X_val, y_val, X_new, y_new, **given),
+        "gradient": lambda: validation_gradient(head, X, y, X_val, y_val, X_new, y_new, **given),
+        "proximal": lambda: predicted_gain_proximal(head, X, y, X_val, y_val, X_new, y_new, **given),
+        "variance": lambda: variance_gain(head, X, y, X_val, X_new, **given),
+        "synthesis": lambda: synthesise(head, X, y, X_val, y_val, steps=1, **given),
+    }
+
+
+ALL = ("direction", "gain", "gradient", "proximal", "variance", "synthesis")
+CANDIDATES = ("gain", "gradient", "proximal")
+MISUSE = {
+    "too few labels": (ALL, lambda c: {"y": c.y[:1]}, r"shape \(1,\): give one for each of 24 points"),
+    "labels in a column": (ALL, lambda c: {"y": c.y[:, None]}, r"shape \(24, 1\): give one for each"),
+    "too many validation labels": (
+        ("direction", "gain", "gradient", "proximal", "synthesis"),
+        lambda c: {"y_val": np.append(c.y_val, 0)},
+        "one for each of 20 points",
+    ),
+    "too few candidate labels": (CANDIDATES, lambda c: {"y_new": c.y_new[:1]}, "one for each of 12 points"),
+    "hollow training": (ALL, lambda c: {"X": hollow(c.X)}, "Row 1 of the features is not finite"),
+    "hollow validation": (ALL, lambda c: {"X_val": hollow(c.X_val)}, "Row 1 of the features is not finite"),
+    "hollow candidates": (
+        (*CANDIDATES, "variance"),
+        lambda c: {"X_new": hollow(c.X_new)},
+        "Row 1 of the features is not finite",
+    ),
+    "no validation": (
+        ALL,
+        lambda c: {"X_val": c.X_val[:0], "y_val": c.y_val[:0]},
+        "0 points were given where at least 1 is needed",
+    ),
+    "no training": (ALL, lambda c: {"X": c.X[:0], "y": c.y[:0]}, "0 points were given where at least 1 is needed"),
+    "narrow training": (ALL, lambda c: {"X": c.X[:, :5]}, r"shape \(24, 5\), but the head was fitted on points of 6"),
+    "narrow validation": (ALL, lambda c: {"X_val": c.X_val[:, :5]}, "fitted on points of 6 numbers"),
+    "narrow candidates": ((*CANDIDATES, "variance"), lambda c: {"X_new": c.X_new[:, :5]}, "fitted on points of 6"),
+    "one point alone": ((*CANDIDATES, "variance"), lambda c: {"X_new": c.X_new[0]}, r"shape \(6,\)"),
+    "words": (ALL, lambda c: {"X": [["a"]]}, "not an array of numbers"),
+    "negative weights": (ALL, lambda c: {"sample_weight": np.r_[-1.0, np.ones(23)]}, "not negative"),
+    "hollow weights": (ALL, lambda c: {"sample_weight": np.r_[np.nan, np.ones(23)]}, "must be finite"),
+    "too few weights": (ALL, lambda c: {"sample_weight": [1.0]}, r"shape \(1,\) came with 24 points"),
+    "negative damping": (ALL, lambda c: {"damping": -1.0}, "damping is -1.0, but must be a number at least 0"),
+    "no damping": (ALL, lambda c: {"damping": None}, "damping is None"),
+    "misspelt hessian": (
+        ("direction", "gain", "gradient", "synthesis"),
+        lambda c: {"hessian": "gauss_newton"},
+        "no hessian called 'gauss_newton': choose from gauss-newton, exact",
+    ),
+    "another direction": (("gain",), lambda c: {"direction": np.zeros(3)}, r"direction have the shape \(3,\)"),
+    "hollow direction": (("gain",), lambda c: {"direction": np.full(74, np.nan)}, "direction are not finite"),
+    "too few heads": (("gradient",), lambda c: {"thetas": np.zeros((1, 74))}, r"thetas have the shape \(1, 74\)"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [(name, change, says) for names, change, says in MISUSE.values() for name in names],
+    ids=[f"{misuse}-{name}" for misuse, (names, _, _) in MISUSE.items() for name in names],
+)
+def test_data_that_do_not_fit_are_refused_rather_than_stretched(name, change, says):
+    with pytest.raises(DesiderataError, match=says) as error:
+        scores(**change(small_case()))[name]()
+    assert str(error.value).endswith(".")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_head_that_is_not_fitted_says_so(name):
+    with pytest.raises(NotFittedError):
+        scores(head=HeadClassifier())[name]()
+
+
+def test_labels_of_another_kind_are_no_classes():
+    case = make_case(0)
+    for label in ("cat", None):
+        with pytest.raises(DesiderataError, match=f"label {label!r} is not among the classes"):
+            case.classifier.one_hot([label])

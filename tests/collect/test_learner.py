@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load
+from safetensors.numpy import load, save
 
+from contracts.colours import CLASSES, Colours
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Proposal, Query
@@ -14,23 +15,6 @@ from desiderata.collect.data import LabelledSet
 from desiderata.collect.learner import CollectLearner
 from desiderata.collect.state import CollectState
 from desiderata.errors import DesiderataError
-
-CLASSES = ("red", "green", "blue")
-
-
-class Colours:
-    """Embeds a picture as its mean colour."""
-
-    name = "colours"
-    dim = 3
-
-    def images(self, images):
-        rows = np.array([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images]) + 1e-6
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def texts(self, texts):
-        rows = np.array([[name in text for name in CLASSES] for text in texts], float) + 1e-6
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def picture(label: int, rng: np.random.Generator) -> Image.Image:
@@ -152,3 +136,34 @@ def test_sets_that_do_not_fit_are_refused():
         LabelledSet(some.features, some.labels, some.images)
     with pytest.raises(DesiderataError, match="no test examples"):
         CollectLearner(Colours(), CLASSES, some, some).confusion()
+
+
+def without(name: str, weights: bytes) -> bytes:
+    return save({key: value for key, value in load(weights).items() if key != name})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda weights: weights[: len(weights) // 2],
+        lambda weights: b"",
+        lambda weights: without("theta", weights),
+        lambda weights: without("steps", weights),
+        lambda weights: save({**load(weights), "gradient_norm": np.empty(0)}),
+    ],
+    ids=["cut short", "empty", "no theta", "no steps", "no gradient norm"],
+)
+def test_damaged_weights_are_one_sentence_and_leave_the_learner_as_it_was(damage):
+    made = learner()
+    made.fit([], np.random.default_rng(0))
+    weights, figures = made.save(), made.evaluate()
+    with pytest.raises(DesiderataError, match=r"weights of this campaign are damaged.*\.$"):
+        made.load(damage(weights), [])
+    assert (made.save(), made.evaluate()) == (weights, figures)
+
+
+def test_numpys_numbers_are_saved_like_others():
+    made = [learner(seed=seed, max_iterations=limit) for seed, limit in ((3, 500), (np.int64(3), np.int32(500)))]
+    for one in made:
+        one.fit([], np.random.default_rng(0))
+    assert made[0].save() == made[1].save()

@@ -1,8 +1,12 @@
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 
-from contracts.strategy import CLASSES, check_strategy, state, told, toolbox
+from contracts.decoder import tiny_decoder
+from contracts.strategy import CLASSES, DIM, PLACES, check_strategy, state, told, toolbox, unit
 from desiderata.collect.strategies import STRATEGIES, make_strategy
+from desiderata.collect.toolbox import Appraiser, DecapDescriber, Describer
 from desiderata.describe.template import described, plain
 from desiderata.errors import DesiderataError
 
@@ -49,3 +53,99 @@ def test_names_and_parameters_that_do_not_exist():
         make_strategy("random", toolbox())
     with pytest.raises(DesiderataError, match="cannot be made"):
         make_strategy("genmqd", toolbox(), speed=3)
+
+
+@pytest.mark.parametrize("name", ["genmqd", "genmqd-closed"])
+def test_contract_with_a_decoder(name: str):
+    describer = DecapDescriber(tiny_decoder(DIM))
+    check_strategy(lambda tools: make_strategy(name, replace(tools, describer=describer)))
+
+
+def test_a_decoder_describes_points_on_the_text_side_and_proposes_that_first():
+    decoder = tiny_decoder(DIM)
+    describer: Describer = DecapDescriber(decoder)
+    points = unit(np.random.default_rng(0).normal(size=(3, DIM)))
+    said = describer.describe(points, CLASSES)
+    assert said == decoder.decode(decoder.project(points))
+    proposed = describer.propose(points, CLASSES, 6, seed=1)
+    assert [sentences[0] for sentences in proposed] == said
+    assert all(len(set(sentences)) == len(sentences) <= 6 for sentences in proposed)
+    assert max(len(sentences) for sentences in proposed) > 1
+    assert describer.propose(points, CLASSES, 6, seed=1) == proposed
+    assert describer.propose(points, CLASSES, 6, seed=2) != proposed
+    assert describer.propose(points, CLASSES, 1, seed=1) == [[sentence] for sentence in said]
+
+
+@dataclass(frozen=True)
+class Babbler:
+    """Proposes everything that can be said about any class, whatever it is asked for."""
+
+    sentences: tuple[str, ...]
+
+    def describe(self, points, labels):
+        return [self.sentences[0]] * len(points)
+
+    def propose(self, points, labels, n, seed):
+        return [list(self.sentences) for _ in points]
+
+
+def test_the_closed_loop_drops_the_dearest_sentence_when_it_names_another_class():
+    sentences = tuple(f"{label} {place}" for label in CLASSES for place in PLACES)
+    tools = replace(toolbox(), describer=Babbler(sentences))
+    start = state(tools)
+    texts = [
+        described(one.text) for one in make_strategy("genmqd-closed", tools).propose(start, np.random.default_rng(0))
+    ]
+    appraiser, strayed = Appraiser(tools, start), 0
+    for index, (label, text) in enumerate(zip(CLASSES, texts, strict=True)):
+        gains = appraiser.gains(appraiser.bridge(tools.encoder.texts(sentences)), np.full(len(sentences), index))
+        ranked = [sentences[row] for row in np.argsort(-gains)]
+        strayed += not ranked[0].startswith(label)
+        assert text == next(sentence for sentence in ranked if sentence.startswith(label))
+    assert strayed, "no class had a dearer sentence about another, so that nothing was dropped"
+
+
+def test_agreement_is_the_zero_shot_probability_of_the_class():
+    tools = toolbox()
+    embeddings = tools.encoder.texts(["a cat in the snow", "a dog", "snow", "a cat dog"])
+    names = tools.encoder.texts([plain(label) for label in CLASSES])
+    every = np.stack([tools.agreement(embeddings, np.full(4, label)) for label in range(3)], axis=1)
+    np.testing.assert_allclose(every.sum(axis=1), 1)
+    odds = np.exp(100 * (embeddings @ names.T - (embeddings @ names.T).max(axis=1, keepdims=True)))
+    np.testing.assert_allclose(every, odds / odds.sum(axis=1, keepdims=True))
+    assert every[0, 0] > 0.99
+    assert every[1, 1] > 0.99
+    assert tools.agreement(embeddings, np.array([0, 1, 2, 2])).tolist() == [*every[[0, 1, 2, 3], [0, 1, 2, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("genmqd", {"steps": -1}, "steps is -1"),
+        ("genmqd", {"step_size": 0}, "step_size is 0"),
+        ("genmqd", {"tolerance": -1e-4}, "tolerance is -0.0001"),
+        ("genmqd-fea", {"step_size": -0.1}, "step_size is -0.1"),
+        ("genmqd-closed", {"proposals": 0}, "proposals is 0, but must be a whole number of at least 1"),
+        ("genmqd-closed", {"proposals": 2.5}, "proposals is 2.5"),
+        ("genmqd-closed", {"agreement": 50}, "agreement is 50, but must be a number at least 0 and at most 1"),
+        ("genmqd-closed", {"steps": "8"}, "steps is '8'"),
+        ("text-influence", {"best": 0}, "best is 0"),
+        ("text-influence", {"candidates": 0}, "candidates is 0"),
+        ("text-influence", {"rank": 0}, "rank is 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_before_anything_is_asked(name: str, settings: dict, says: str):
+    with pytest.raises(DesiderataError, match=says) as error:
+        make_strategy(name, toolbox(), **settings)
+    assert str(error.value).endswith(".")
+
+
+def test_one_proposal_is_the_greedy_one():
+    decoder = tiny_decoder(DIM)
+    tools = replace(toolbox(), describer=DecapDescriber(decoder))
+    start = state(tools)
+    asked = make_strategy("genmqd-closed", tools, proposals=1).propose(start, np.random.default_rng(0))
+    greedy = make_strategy(
+        "genmqd", tools, steps=8, step_size=0.05, normalised=True, tolerance=1e-3, solve_tolerance=1e-2
+    ).propose(start, np.random.default_rng(0))
+    assert [one.text for one in asked] == [one.text for one in greedy]

@@ -190,3 +190,37 @@ def test_a_given_preconditioner_is_kept():
     assert norm <= 1e-9
     assert calls
     assert len(theta) == len(case.classifier.theta_)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"steps": -1}, "steps is -1, but must be a whole number of at least 0"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"step_size": 0.0}, "step_size is 0.0, but must be a number above 0"),
+        ({"step_size": -1e-4}, "step_size is -0.0001"),
+        ({"step_size": float("nan")}, "step_size is nan"),
+        ({"tolerance": 0}, "tolerance is 0"),
+        ({"solve_tolerance": "small"}, "solve_tolerance is 'small'"),
+        ({"targets": []}, "There is no target"),
+        ({"targets": [7]}, "label 7 is not among the classes"),
+        ({"start": np.zeros((3, 6))}, "starts at zero"),
+        ({"start": np.full((3, 6), np.nan)}, "Row 0 of the features is not finite"),
+        ({"start": np.ones((2, 6))}, "2 starts came with 3 targets"),
+        ({"start": np.ones((3, 5))}, r"shape \(3, 5\), but the head was fitted on points of 6"),
+        ({"start": np.ones(6)}, r"shape \(6,\)"),
+    ],
+)
+def test_settings_and_starts_that_mean_nothing(settings, says):
+    case = make_case(0)
+    with pytest.raises(DesiderataError, match=says) as error:
+        synthesise(case.classifier, *case.data, **{"steps": 1, **settings})
+    assert str(error.value).endswith(".")
+
+
+def test_class_means_that_cancel_are_no_start():
+    case = make_case(0)
+    X = case.X.copy()
+    X[case.y == 1] = np.resize([[1.0], [-1.0]], (8, 1)) * np.eye(6)[0]
+    with pytest.raises(DesiderataError, match="starts at zero"):
+        synthesise(case.classifier, X, case.y, case.X_val, case.y_val, steps=1)

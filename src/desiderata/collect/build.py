@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from desiderata.campaign.config import Config
 from desiderata.campaign.directory import check_free
-from desiderata.campaign.features import cache_folder, fingerprint
+from desiderata.campaign.features import cache_folder
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.oracle import Oracle
 from desiderata.campaign.records import Features, Strategy
@@ -25,6 +28,7 @@ from desiderata.errors import DesiderataError
 from desiderata.files import staged
 from desiderata.foundation.encoder import Encoder, load_encoder
 from desiderata.randomness import stream
+from desiderata.threads import use_physical_cores
 
 if TYPE_CHECKING:
     from desiderata.collect.toolbox import DecapDescriber, Toolbox
@@ -32,12 +36,18 @@ if TYPE_CHECKING:
 DECODERS = {"moji-clip": "moji-decap"}
 """The decoder that was trained on an encoder; others describe by retrieval from the bank."""
 
+PROBES = 8
+"""How many sentences of a bank tell encoders of one name apart."""
+
 BANK_SIZE = 1500
 """Sentences for each class of the Moji world, the same ones for every campaign."""
 
 
 def create(path: Path, config: Config, progress: Progress | None = None) -> tuple[Campaign, int]:
     """Make the campaign that `config` names: gather, embed, fit, record.
+
+    Like `build`, it sets the number of threads of the whole process, because sums over more or fewer threads round
+    otherwise: a campaign that is continued by another command or from Python goes on as the first would have.
 
     Args:
         path: The directory of the run.
@@ -51,6 +61,7 @@ def create(path: Path, config: Config, progress: Progress | None = None) -> tupl
         DesiderataError: Something named does not exist or cannot be used. Nothing is left at `path` then.
     """
     check_free(path)
+    use_physical_cores()
     encoder = load_encoder(config.encoder)
     start = start_from(config.world, config.seed, encoder, progress)
     learner = _learner(config, encoder, start.classes, start.initial, start.validation, start.test)
@@ -61,9 +72,12 @@ def create(path: Path, config: Config, progress: Progress | None = None) -> tupl
 def build(config: Config, store: Store) -> tuple[CollectLearner, Strategy[CollectState]]:
     """Return the learner and the strategy of a recorded campaign; its pictures are not needed again.
 
+    It sets the number of threads of the whole process; see `create`.
+
     Raises:
         DesiderataError: A model or a file that `config` names is gone.
     """
+    use_physical_cores()
     encoder = load_encoder(config.encoder)
     classes = tuple(store.fact("classes"))
     held = store.held()
@@ -94,9 +108,14 @@ def make_oracle(
         The oracle.
 
     Raises:
-        DesiderataError: There is none of that name, or the archive cannot be used.
+        DesiderataError: There is none of that name, it does not go with the campaign, or the archive cannot be used.
     """
     if name == "scene":
+        if campaign.config.world.get("kind") != "moji":
+            raise DesiderataError(
+                "The scene oracle draws emoji, which belong into campaigns made with --world moji only: answer with "
+                "--oracle archive, or with tell."
+            )
         from desiderata.oracles.by_text import ByText
         from desiderata.oracles.scene import SceneOracle
         from desiderata.worlds.moji.grammar import CannotParse
@@ -131,8 +150,13 @@ def _learner(
 def _strategy(config: Config, encoder: Encoder, classes: Sequence[str]) -> Strategy[CollectState]:
     from desiderata.collect.strategies import make_strategy
 
-    parameters = {name: value for name, value in config.strategy.items() if name != "name"}
-    return make_strategy(config.strategy["name"], toolbox(config, encoder, classes), **parameters)
+    parameters = dict(config.strategy)
+    name = parameters.pop("name", None)
+    if not isinstance(name, str):
+        raise DesiderataError(
+            "The campaign's table `strategy` does not say which: give it a name, such as genmqd, in campaign.toml."
+        )
+    return make_strategy(name, toolbox(config, encoder, classes), **parameters)
 
 
 def toolbox(config: Config, encoder: Encoder, classes: Sequence[str]) -> "Toolbox":
@@ -181,13 +205,21 @@ class _DecoderWhenNeeded:
 
 
 def _embedded(sentences: Mapping[str, Sequence[str]], encoder: Encoder) -> SentenceBank:
-    """Return a bank, embedded once for each encoder: thousands of sentences take a large model minutes."""
-    key = hashlib.sha256(repr((fingerprint(encoder), sorted(sentences.items()))).encode()).hexdigest()
+    """Return a bank, embedded once for each encoder: thousands of sentences take a large model minutes.
+
+    The encoder is told apart by its name and by what it makes of a few of the sentences. What it makes of pictures
+    plays no part, so that a model whose picture side alone was trained further keeps its bank.
+    """
+    lines = sorted(sentences.items())
+    probes = list(chain.from_iterable(found for _, found in lines))
+    made = np.round(encoder.texts(probes[:: -(-len(probes) // PROBES)]), 3) + 0.0
+    key = hashlib.sha256(repr((encoder.name, made.tolist(), lines)).encode()).hexdigest()
     path = cache_folder() / "banks" / f"{key}.safetensors"
     try:
         return SentenceBank(tuple(sentences), dict(sentences), load_file(path))
-    except (FileNotFoundError, SafetensorError):
+    except (OSError, SafetensorError):
         bank = SentenceBank.of(sentences, encoder)
-        with staged(path) as temporary:
+        # a cache that cannot be written costs time and nothing else
+        with suppress(OSError, SafetensorError), staged(path) as temporary:
             save_file(dict(bank.embeddings), temporary)
         return bank

@@ -6,12 +6,20 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from torch import Tensor
 
+from desiderata.collect.checks import (
+    check_number,
+    check_whole,
+    checked_features,
+    checked_weights,
+    checked_widths,
+    one_hot,
+)
 from desiderata.collect.fitting import Objective, minimise
 from desiderata.collect.network import ACTIVATIONS, Network
 from desiderata.errors import DesiderataError
@@ -84,23 +92,27 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
             The fitted classifier.
 
         Raises:
-            DesiderataError: When a parameter is out of range, or `y` holds a label that is not in `classes`.
+            DesiderataError: When a parameter is out of range, or `y` holds a label that is not in `classes`.  The
+                classifier is left as it was then.
         """
         self._check_parameters()
-        x, labels = cast(Any, validate_data(self, cast(Any, X), cast(Any, y), dtype=np.float64))
+        # Of a clone, since it sets attributes before it is done checking.
+        x, labels = cast(Any, validate_data(clone(self), cast(Any, X), cast(Any, y), dtype=np.float64))
         check_classification_targets(labels)
-        self.classes_ = np.unique(np.asarray(labels if classes is None else classes))
+        known = np.unique(np.asarray(labels if classes is None else classes))
         weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
-        self.network_ = Network((x.shape[1], *self.hidden, len(self.classes_)), self.activation)
-        self.centre_ = self.network_.initial(self.seed)
-        objective = self.objective(x, labels, weights)
-        start = self.centre_
+        network, centre = self._drawn(x.shape[1], len(known))
+        targets, weighed = one_hot(labels, known), torch.tensor(weights)
+        objective = _objective(network, torch.tensor(x), targets, weighed, self.l2, centre)
+        start = centre
         if self.warm_start and getattr(self, "theta_", None) is not None and self.theta_.shape == start.shape:
             start = self.theta_
-        self.theta_, self.gradient_norm_, self.n_iter_ = minimise(
-            objective, start, self.tolerance, self.max_iterations
-        )
+        theta, gradient_norm, n_iter = minimise(objective, start, self.tolerance, self.max_iterations)
+
+        validate_data(self, cast(Any, X), skip_check_array=True)  # sets the number and the names of the features
+        self.classes_, self.network_, self.centre_ = known, network, centre
+        self.theta_, self.gradient_norm_, self.n_iter_ = theta, gradient_norm, n_iter
         if self.gradient_norm_ > self.tolerance:
             warnings.warn(
                 f"The fit stopped at a gradient norm of {self.gradient_norm_:.1e}, above {self.tolerance:.1e}, after "
@@ -108,6 +120,44 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        return self
+
+    def restore(
+        self,
+        theta: ArrayLike,
+        n_features: int,
+        classes: ArrayLike,
+        *,
+        gradient_norm: float = float("nan"),
+        n_iter: int = 0,
+    ) -> Self:
+        """Stand where an earlier `fit` ended, without fitting.
+
+        Args:
+            theta: Its `theta_`, shape (P,).
+            n_features: Length d of the features that it was fitted on.
+            classes: Its `classes_`.
+            gradient_norm: Its `gradient_norm_`; not a number where nobody knows.
+            n_iter: Its `n_iter_`.
+
+        Returns:
+            The fitted classifier.
+
+        Raises:
+            DesiderataError: When `theta` is not of that many features, hidden units and classes.  The classifier is
+                left as it was then.
+        """
+        self._check_parameters()
+        parameters, known = torch.tensor(np.asarray(theta, dtype=np.float64)), np.unique(np.asarray(classes))
+        network, centre = self._drawn(n_features, len(known))
+        if parameters.shape != (network.n_parameters,):
+            raise DesiderataError(
+                f"The weights are those of another head: {tuple(parameters.shape)} of them where "
+                f"{network.n_parameters} belong; restore them into the head that they were fitted in."
+            )
+        vars(self).pop("feature_names_in_", None)  # of another fit
+        self.n_features_in_, self.classes_, self.network_, self.centre_ = n_features, known, network, centre
+        self.theta_, self.gradient_norm_, self.n_iter_ = parameters, gradient_norm, n_iter
         return self
 
     def objective(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Objective:
@@ -122,16 +172,44 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
             The objective that `fit` minimises on these data.
 
         Raises:
-            DesiderataError: When a label is not among `classes_`, or no weight is above zero.
+            DesiderataError: When there are no points, their number is not that of the labels or weights, features or
+                weights are out of range, a label is not among `classes_`, or no weight is above zero.
         """
-        x = torch.tensor(np.asarray(X, dtype=np.float64))
-        weights = torch.ones(len(x), dtype=torch.float64)
-        if sample_weight is not None:
-            weights = torch.tensor(np.asarray(sample_weight, dtype=np.float64))
-        total = float(weights.sum())
-        if sample_weight is not None and not total > 0:
-            raise DesiderataError("No sample weight is above zero, so nothing counts: give some point a weight.")
-        return Objective(self.network_, x, self.one_hot(y), weights / total, self.l2, self.centre_, total)
+        x, targets = self.points(X, y, least=1)
+        return _objective(self.network_, x, targets, checked_weights(sample_weight, len(x)), self.l2, self.centre_)
+
+    def features(self, X: ArrayLike, *, least: int = 0) -> Tensor:
+        """Check features.
+
+        Args:
+            X: Features, shape (n, d).
+            least: The smallest n that makes sense.
+
+        Returns:
+            A copy, shape (n, d), float64.
+
+        Raises:
+            DesiderataError: When they are not those of points such as this head was fitted on, or too few.
+        """
+        check_is_fitted(self, "theta_")
+        return checked_features(X, self.n_features_in_, least)
+
+    def points(self, X: ArrayLike, y: ArrayLike, *, least: int = 0) -> tuple[Tensor, Tensor]:
+        """Check labelled features.
+
+        Args:
+            X: Features, shape (n, d).
+            y: Labels, shape (n,).
+            least: The smallest n that makes sense.
+
+        Returns:
+            The features, shape (n, d), and the encoded labels, shape (n, C), both float64.
+
+        Raises:
+            DesiderataError: As `features` does, or when `y` has another length or a label not among `classes_`.
+        """
+        x = self.features(X, least=least)
+        return x, one_hot(y, self.classes_, len(x))
 
     def one_hot(self, y: ArrayLike) -> Tensor:
         """Encode labels.
@@ -145,14 +223,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             DesiderataError: When a label is not among `classes_`.
         """
-        labels = np.asarray(y)
-        index = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
-        if not (wrong := self.classes_[index] != labels).any():
-            return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(index)]
-        raise DesiderataError(
-            f"The label {labels[wrong].tolist()[0]!r} is not among the classes {self.classes_.tolist()}: "
-            "name every class when fitting, or correct the label."
-        )
+        check_is_fitted(self, "theta_")
+        return one_hot(y, self.classes_)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Logits; with two classes their difference, as scikit-learn has it.
@@ -190,18 +262,28 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[index]
 
     def _logits(self, X: ArrayLike) -> Tensor:
-        check_is_fitted(self)
+        check_is_fitted(self, "theta_")
         x = validate_data(self, cast(Any, X), dtype=np.float64, reset=False)
         return self.network_.logits(self.theta_, torch.tensor(x))
 
+    def _drawn(self, n_features: int, n_classes: int) -> tuple[Network, Tensor]:
+        """Return the architecture and theta_0."""
+        network = Network((n_features, *checked_widths(self.hidden), n_classes), self.activation)
+        return network, network.initial(int(self.seed))
+
     def _check_parameters(self) -> None:
-        if not self.l2 > 0:
+        check_number("l2", self.l2, "it is what gives every direction curvature, so try 1e-2", above=0)
+        check_number("tolerance", self.tolerance, "try 1e-5", above=0)
+        check_whole("max_iterations", self.max_iterations, 1, "try 500")
+        check_whole("seed", self.seed, 0, "try 0", most=2**64 - 1)
+        checked_widths(self.hidden)
+        if self.activation not in list(ACTIVATIONS):
             raise DesiderataError(
-                f"l2 is {self.l2}, but must be above 0: it is what gives every direction curvature."
+                f"activation is {self.activation!r}, but must be one of {sorted(ACTIVATIONS)}: try tanh."
             )
-        if not self.tolerance > 0:
-            raise DesiderataError(f"tolerance is {self.tolerance}, but must be above 0: try 1e-5.")
-        if not all(width > 0 for width in self.hidden):
-            raise DesiderataError(f"hidden is {self.hidden}, but every layer needs at least one unit: try (64, 64).")
-        if self.activation not in ACTIVATIONS:
-            raise DesiderataError(f"activation is {self.activation!r}, but must be one of {sorted(ACTIVATIONS)}.")
+
+
+def _objective(network: Network, x: Tensor, targets: Tensor, weights: Tensor, l2: float, centre: Tensor) -> Objective:
+    """Return J on points x (n, d), one-hot targets (n, C) and weights (n,) that do not sum to one yet."""
+    total = float(weights.sum())
+    return Objective(network, x, targets, weights / total, l2, centre, total)

@@ -16,11 +16,12 @@ exact in a system of size n C.  A A' is a sum over layers of Gram matrices, so A
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from desiderata.collect.checks import check_number
 from desiderata.collect.network import Linearisation, softmax_curvature
 from desiderata.errors import DesiderataError
 
@@ -34,6 +35,16 @@ objective: true to small changes, and several times slower; it may be indefinite
 raises a `DesiderataError`."""
 
 
+def check_hessian(hessian: str) -> None:
+    """Refuse a curvature that there is not, which would pass for one of the others.
+
+    Raises:
+        DesiderataError: It is none of `Hessian`.
+    """
+    if hessian not in get_args(Hessian):
+        raise DesiderataError(f"There is no hessian called {hessian!r}: choose from {', '.join(get_args(Hessian))}.")
+
+
 class GaussNewton:
     """The operator G above around a linearised network with one parameter vector.
 
@@ -42,9 +53,13 @@ class GaussNewton:
         weights: Weights of the points, summing to one, shape (n,).
         l2: The objective's own penalty, > 0.
         damping: Further multiple of the identity, >= 0.  The default 0 leaves the penalty as the only damping.
+
+    Raises:
+        DesiderataError: When `damping` is below 0.
     """
 
     def __init__(self, linear: Linearisation, weights: Tensor, l2: float, damping: float = 0.0) -> None:
+        check_number("damping", damping, "try 0", least=0)
         self.linear = linear
         self.weights = weights
         self.floor = l2 + damping
@@ -161,7 +176,8 @@ def conjugate_gradients(
         x, shape of b.
 
     Raises:
-        DesiderataError: When the residual is not reached, or the operator is not positive definite.
+        DesiderataError: When the residual is not reached, the operator is not positive definite, or either is not
+            finite.
     """
     x = torch.zeros_like(b) if start is None else start.clone()
     residual = b.clone() if start is None else b - product(x)
@@ -170,6 +186,12 @@ def conjugate_gradients(
     for _ in range(max_iterations):
         open_ = residual.norm(dim=-1) > stop
         if not open_.any():
+            # Nothing is below a NaN, so that a residual lost to one would pass for a small one.
+            if not residual.isfinite().all():
+                raise DesiderataError(
+                    "The inverse curvature cannot be applied to numbers that are not finite: fit the head again, on "
+                    "finite features."
+                )
             return x
         z = residual if precondition is None else precondition(residual)
         previous, squared = squared, (residual * z).sum(-1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from desiderata.collect.curvature import GaussNewton, Hessian, conjugate_gradients
+from desiderata.collect.curvature import GaussNewton, Hessian, check_hessian, conjugate_gradients
 from desiderata.collect.fitting import Objective, minimise
 from desiderata.collect.network import Linearisation, softmax_curvature
 from desiderata.collect.spectrum import LeadingInverse
@@ -63,6 +63,9 @@ class Heads:
     Attributes:
         total: Sum of the training weights, a head's own point included.
         refits: How often each head was refitted, shape (k,).
+
+    Raises:
+        DesiderataError: When `hessian` does not exist, or `damping` is below 0.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Heads:
         tolerance: float,
         solve_tolerance: float,
     ) -> None:
+        check_hessian(hessian)
         self.labelled, self.validation, self.targets = labelled, validation, targets
         self.total, self.share = labelled.total + 1, 1 / (labelled.total + 1)
         self.hessian, self.damping = hessian, damping

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from desiderata.collect.checks import checked_parameters
 from desiderata.collect.classifier import HeadClassifier
-from desiderata.collect.curvature import GaussNewton, Hessian, conjugate_gradients
+from desiderata.collect.curvature import GaussNewton, Hessian, check_hessian, conjugate_gradients
 from desiderata.collect.fitting import Objective
-from desiderata.collect.network import Linearisation, softmax_curvature
+from desiderata.collect.network import Linearisation, Network, softmax_curvature
 from desiderata.collect.spectrum import LeadingInverse
 
 _LEADING = 64  # eigenpairs in the preconditioner of the exact Hessian
@@ -47,6 +48,10 @@ def validation_direction(
 
     Returns:
         s, shape (P,); nats of mean validation loss per unit of the training gradient.
+
+    Raises:
+        DesiderataError: When data are not such as `HeadClassifier.objective` takes, `damping` is below 0, `hessian`
+            does not exist, or the exact one has no inverse.
     """
     objective = classifier.objective(X, y, sample_weight)
     gradient = _mean_gradient(classifier.objective(X_val, y_val), classifier.theta_)
@@ -92,15 +97,21 @@ def predicted_gain(
 
     Returns:
         Gains in nats, shape (m,); positive means that the validation loss falls.
+
+    Raises:
+        DesiderataError: As `validation_direction` does, or when `direction` is not that of this head.
     """
+    check_hessian(hessian)
+    candidates = classifier.points(X_new, y_new)
     if direction is None:
         direction = validation_direction(
             classifier, X, y, X_val, y_val, sample_weight=sample_weight, damping=damping, hessian=hessian
         )
-    s = torch.tensor(np.asarray(direction, dtype=np.float64))
-    training, candidates = classifier.objective(X, y, sample_weight), classifier.objective(X_new, y_new)
-    average = training.weights @ _slopes(training, classifier.theta_, s)
-    return ((_slopes(candidates, classifier.theta_, s) - average) / (training.total + 1)).numpy()
+    network, theta = classifier.network_, classifier.theta_
+    s = checked_parameters(direction, tuple(theta.shape), "direction")
+    training = classifier.objective(X, y, sample_weight)
+    average = training.weights @ _slopes(network, theta, training.x, training.y, s)
+    return ((_slopes(network, theta, *candidates, s) - average) / (training.total + 1)).numpy()
 
 
 def validation_gradient(
@@ -139,34 +150,38 @@ def validation_gradient(
 
     Returns:
         Gradients in nats per unit of x, shape (k, d); a step against them lowers the validation loss.
+
+    Raises:
+        DesiderataError: As `validation_direction` does, or when `thetas` are not one head for each point.
     """
+    check_hessian(hessian)
     training, validation = classifier.objective(X, y, sample_weight), classifier.objective(X_val, y_val)
-    own = classifier.objective(points, labels)
+    own_x, own_y = classifier.points(points, labels)
     total = training.total
     if thetas is None:
         theta = classifier.theta_
         s = _solve(training, theta, _mean_gradient(validation, theta), damping, hessian)
     else:
-        theta = torch.tensor(np.asarray(thetas, dtype=np.float64))
+        theta = checked_parameters(thetas, (len(own_x), *classifier.theta_.shape), "thetas")
         total += 1
-        joined = (training.with_point(own.x[j], own.y[j]) for j in range(len(theta)))
+        joined = (training.with_point(own_x[j], own_y[j]) for j in range(len(theta)))
         s = torch.stack(
             [
                 _solve(o, t, _mean_gradient(validation, t), damping, hessian)
                 for o, t in zip(joined, theta, strict=True)
             ]
         )
-    linear = Linearisation(classifier.network_, theta, own.x if thetas is None else own.x[:, None])
+    linear = Linearisation(classifier.network_, theta, own_x if thetas is None else own_x[:, None])
     p = linear.logits.softmax(-1)
-    residual = p - (own.y if thetas is None else own.y[:, None])
+    residual = p - (own_y if thetas is None else own_y[:, None])
     mixed = linear.mixed(s, residual, lambda t: softmax_curvature(p, t))
-    return (-mixed.reshape(own.x.shape) / total).numpy()
+    return (-mixed.reshape(own_x.shape) / total).numpy()
 
 
-def _slopes(objective: Objective, theta: Tensor, s: Tensor) -> Tensor:
+def _slopes(network: Network, theta: Tensor, x: Tensor, y: Tensor, s: Tensor) -> Tensor:
     """Return s' grad_theta l(z_i) of every point, shape (n,)."""
-    linear = Linearisation(objective.network, theta, objective.x)
-    return ((linear.logits.softmax(-1) - objective.y) * linear.jvp(s)).sum(-1)
+    linear = Linearisation(network, theta, x)
+    return ((linear.logits.softmax(-1) - y) * linear.jvp(s)).sum(-1)
 
 
 def _mean_gradient(objective: Objective, theta: Tensor) -> Tensor:
@@ -176,6 +191,7 @@ def _mean_gradient(objective: Objective, theta: Tensor) -> Tensor:
 
 
 def _solve(objective: Objective, theta: Tensor, b: Tensor, damping: float, hessian: Hessian) -> Tensor:
+    check_hessian(hessian)
     curvature = GaussNewton(objective.linearise(theta), objective.weights, objective.l2, damping)
     if hessian == "gauss-newton":
         return curvature.solve(b)

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from desiderata.campaign.learner import Example, Held
 from desiderata.campaign.records import Exchange, Features
 from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.data import LabelledSet
-from desiderata.collect.network import Network
 from desiderata.collect.state import CollectState
 from desiderata.errors import DesiderataError
 
@@ -167,28 +166,36 @@ class CollectLearner:
             "steps": np.array([self.head.n_iter_], dtype=np.int64),
         }
         # one entry only: safetensors writes several in no fixed order
-        return save(tensors, metadata={"desiderata": json.dumps(about, sort_keys=True)})
+        return save(tensors, metadata={"desiderata": json.dumps(about, sort_keys=True, default=np.generic.item)})
 
     def load(self, weights: bytes, examples: Sequence[Example]) -> None:
         """Stand where `fit` on the same `examples` stood when `save` returned `weights`, to the last bit.
 
         Raises:
-            DesiderataError: The weights are those of another head.
+            DesiderataError: The weights are those of another head, or damaged.
         """
+        try:
+            tensors = load(weights)
+            theta = tensors["theta"]
+            gradient_norm, n_iter = float(tensors["gradient_norm"][0]), int(tensors["steps"][0])
+        except (SafetensorError, KeyError, IndexError) as error:
+            raise DesiderataError(
+                "The weights of this campaign are damaged: put back the files of its folder rounds from a copy, or "
+                "make the campaign again."
+            ) from error
+        try:
+            self.head.restore(
+                theta,
+                self.initial.features.shape[1],
+                np.arange(len(self.classes)),
+                gradient_norm=gradient_norm,
+                n_iter=n_iter,
+            )
+        except DesiderataError as error:
+            raise DesiderataError(
+                "The weights of this campaign are those of another head: put campaign.toml back."
+            ) from error
         self._take(examples)
-        head, tensors = self.head, load(weights)
-        network = Network((self.features.shape[1], *head.hidden, len(self.classes)), head.activation)
-        if tensors["theta"].shape != (network.n_parameters,):
-            raise DesiderataError("The weights of this campaign are those of another head: put campaign.toml back.")
-        vars(head).update(
-            classes_=np.arange(len(self.classes)),
-            n_features_in_=self.features.shape[1],
-            network_=network,
-            centre_=network.initial(head.seed),
-            theta_=torch.from_numpy(tensors["theta"].copy()),
-            gradient_norm_=float(tensors["gradient_norm"][0]),
-            n_iter_=int(tensors["steps"][0]),
-        )
 
     def _take(self, examples: Sequence[Example]) -> None:
         number = {name: index for index, name in enumerate(self.classes)}

@@ -10,7 +10,6 @@ from the leading eigenpairs of H (see `LeadingInverse`).  No Jacobian is formed.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -86,6 +85,10 @@ class LinearisedHead:
 
         Returns:
             The linearised head.
+
+        Raises:
+            DesiderataError: When data are not such as `HeadClassifier.objective` takes, `damping` is below 0, or
+                `rank` below 1.
         """
         objective = classifier.objective(X, y, sample_weight)
         network, theta, below = classifier.network_, classifier.theta_.float(), None
@@ -103,9 +106,9 @@ class LinearisedHead:
         residual = weights[:, None] * (linear.logits.softmax(-1) - objective.y.float())
         return cls(network, theta, below, inverse, linear.vjp(residual), objective.total)
 
-    def look(self, X: ArrayLike) -> Points:
-        """Return features X, shape (n, d), as this head sees them."""
-        x = torch.tensor(np.asarray(X, dtype=np.float32))
+    def look(self, x: Tensor) -> Points:
+        """Return points, shape (n, d), as this head sees them."""
+        x = x.float()
         if self.below is not None:
             x = Linearisation(*self.below, x).inputs[-1]
         linear = Linearisation(self.network, self.theta, x)

@@ -39,6 +39,7 @@ def predicted_gain_proximal(
     sample_weight: ArrayLike | None = None,
     damping: float = 0.0,
     rank: int = 256,
+    linearised: LinearisedHead | None = None,
 ) -> NDArray[np.float64]:
     """Predicted fall of the mean validation loss when each candidate alone joins the training set, after a refit.
 
@@ -56,24 +57,25 @@ def predicted_gain_proximal(
         sample_weight: Training weights, shape (n,); ones by default.
         damping: Added to l2 on the diagonal of H, >= 0.
         rank: Eigenpairs of the Gauss-Newton matrix that are kept; see `LeadingInverse`.
+        linearised: `LinearisedHead.of` the same fit with `newcomers=1`, when it is known from an earlier call; it
+            depends neither on the validation examples nor on the candidates.
 
     Returns:
         Gains in nats, shape (m,); positive means that the validation loss falls.
+
+    Raises:
+        DesiderataError: When data are not such as `HeadClassifier.objective` takes, `damping` is below 0, or `rank`
+            below 1.
     """
-    head = LinearisedHead.of(
-        classifier,
-        X,
-        y,
-        sample_weight=sample_weight,
-        newcomers=1,
-        damping=damping,
-        rank=rank,
+    head = linearised or LinearisedHead.of(
+        classifier, X, y, sample_weight=sample_weight, newcomers=1, damping=damping, rank=rank
     )
     joined = head.total + 1
-    validation, targets = head.look(X_val), classifier.one_hot(y_val)
+    candidates, one_hot = classifier.points(X_new, y_new)
+    x_val, targets = classifier.points(X_val, y_val, least=1)
+    validation = head.look(x_val)
     logits, pull = validation.linear.logits, head.mean_response(validation)
     before = _cross_entropy(logits, targets).mean()
-    candidates, one_hot = np.asarray(X_new), classifier.one_hot(y_new)
     gains = [torch.empty(0, dtype=torch.float64)]
     for part in _chunks(len(candidates)):
         points = head.look(candidates[part])
@@ -121,13 +123,17 @@ def variance_gain(
 
     Returns:
         Gains in nats, shape (m,), >= 0.
+
+    Raises:
+        DesiderataError: When data are not such as `HeadClassifier.objective` takes, `damping` is below 0, or `rank`
+            below 1.
     """
     head = LinearisedHead.of(
         classifier, X, y, sample_weight=sample_weight, damping=damping, rank=rank, last_layer=last_layer
     )
-    validation, n_classes = head.look(X_val), len(classifier.classes_)
+    validation, n_classes = head.look(classifier.features(X_val, least=1)), len(classifier.classes_)
     roots = validation.roots.movedim(0, -1)  # (n_v, C, C), columns last
-    candidates, unit = np.asarray(X_new), torch.eye(n_classes)
+    candidates, unit = classifier.features(X_new), torch.eye(n_classes)
     gains = [torch.empty(0, dtype=torch.float64)]
     for part in _chunks(len(candidates)):
         points = head.look(candidates[part])

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from desiderata.collect.checks import check_number, check_whole
 from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.curvature import Hessian
 from desiderata.collect.heads import Heads
@@ -94,16 +95,29 @@ def synthesise(
         The points, with what is needed to trust them.
 
     Raises:
-        DesiderataError: When a target has no labelled example to start from, or a head cannot be refitted.
+        DesiderataError: When data are not such as `HeadClassifier.objective` takes, a setting is out of range, there
+            is no target, a target has no labelled example or no direction to start from, or a head cannot be
+            refitted.
     """
+    check_descent(steps, step_size, tolerance, solve_tolerance)
+    labelled, validation = classifier.objective(X, y, sample_weight), classifier.objective(X_val, y_val)
     labels = np.asarray(classifier.classes_ if targets is None else targets)
-    begin = torch.tensor(np.asarray(_class_means(X, y, labels) if start is None else start, dtype=np.float64))
-    begin = begin / begin.norm(dim=-1, keepdim=True)
+    if not labels.size:
+        raise DesiderataError("There is no target, so no point to make: name a class, or leave targets out for all.")
+    wanted = classifier.one_hot(labels)
+    begin = classifier.features(_class_means(X, y, labels) if start is None else start)
+    if len(begin) != len(labels):
+        raise DesiderataError(f"{len(begin)} starts came with {len(labels)} targets: give one start for each target.")
+    if not (lengths := begin.norm(dim=-1, keepdim=True)).all():
+        raise DesiderataError(
+            "A point starts at zero, which lies in no direction on the unit sphere: give another start for it."
+        )
+    begin = begin / lengths
     heads = Heads(
-        classifier.objective(X, y, sample_weight),
-        classifier.objective(X_val, y_val),
+        labelled,
+        validation,
         classifier.theta_,
-        classifier.one_hot(labels),
+        wanted,
         hessian=hessian,
         damping=damping,
         tolerance=tolerance,
@@ -135,6 +149,18 @@ def synthesise(
         losses=torch.stack(losses).numpy(),
         refits=heads.refits.numpy(),
     )
+
+
+def check_descent(steps: int, step_size: float, tolerance: float, solve_tolerance: float) -> None:
+    """Refuse settings of `synthesise` that mean nothing; a negative step would ascend.
+
+    Raises:
+        DesiderataError: One is out of range.
+    """
+    check_whole("steps", steps, 0, "try 200")
+    check_number("step_size", step_size, "try 1e-4", above=0)
+    check_number("tolerance", tolerance, "try 1e-4", above=0)
+    check_number("solve_tolerance", solve_tolerance, "try 1e-3", above=0)
 
 
 def _tangent(slope: Tensor, x: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.collect.influence import predicted_gain, validation_direction
+from desiderata.collect.linearised import LinearisedHead
+from desiderata.collect.lookahead import predicted_gain_proximal
 from desiderata.collect.state import CollectState
 from desiderata.describe.bank import SentenceBank
 from desiderata.describe.bridge import Bridge
@@ -138,40 +139,50 @@ class Appraiser:
         tools: The frozen models.
         state: The fitted head and its data.
         damping: Of the inverse Hessian, beyond the head's own L2.
+        rank: Eigenpairs kept of the curvature; see `predicted_gain_proximal`.
     """
 
-    def __init__(self, tools: Toolbox, state: CollectState, damping: float = 0.0) -> None:
-        self.tools, self.state, self.damping = tools, state, damping
+    def __init__(self, tools: Toolbox, state: CollectState, damping: float = 0.0, rank: int = 128) -> None:
+        self.tools, self.state, self.damping, self.rank = tools, state, damping, rank
         self.bridge = tools.bridge(state)
 
     @cached_property
-    def direction(self) -> Vectors:
-        """The one inverse-Hessian product that prices every sentence, shape (P,)."""
+    def linearised(self) -> LinearisedHead:
+        """The one factorisation that prices every candidate."""
         state = self.state
-        return validation_direction(
+        return LinearisedHead.of(
             state.head,
             state.features,
             state.labels,
-            state.validation_features,
-            state.validation_labels,
             sample_weight=state.weights,
+            newcomers=1,
             damping=self.damping,
+            rank=self.rank,
         )
 
-    def gains(self, points: Vectors, labels: NDArray[np.int64]) -> Vectors:
-        """Return by how much each of m image-side points alone should lower the validation loss; shape (m,)."""
+    def gains(self, points: Vectors, labels: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> Vectors:
+        """Predict by how much points would lower the validation loss, each of them learnt alone.
+
+        Args:
+            points: Shape (m, d), on the image side.
+            labels: Shape (m,), indices into the classes.
+            rows: Which validation examples count, repeats allowed; each once by default.
+
+        Returns:
+            Gains in nats, shape (m,); see `predicted_gain_proximal`.
+        """
         state = self.state
-        return predicted_gain(
+        chosen = slice(None) if rows is None else rows
+        return predicted_gain_proximal(
             state.head,
             state.features,
             state.labels,
-            state.validation_features,
-            state.validation_labels,
+            state.validation_features[chosen],
+            state.validation_labels[chosen],
             points,
             labels,
             sample_weight=state.weights,
-            damping=self.damping,
-            direction=self.direction,
+            linearised=self.linearised,
         )
 
     def evidence(self, texts: Sequence[str], labels: NDArray[np.int64]) -> list[dict[str, float]]:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from desiderata.campaign.records import Proposal
+from desiderata.collect.checks import check_number, check_whole
 from desiderata.collect.state import CollectState
-from desiderata.collect.synthesis import Synthesis, synthesise
+from desiderata.collect.synthesis import Synthesis, check_descent, synthesise
 from desiderata.collect.toolbox import Appraiser, Toolbox, merged
 from desiderata.describe.template import ask_for, described
 
@@ -26,6 +27,10 @@ class GenMQD:
         step_size: Length of the step; see `synthesise`.
         normalised: Whether every step has the length `step_size`, whatever the gradient's. Not in the paper.
         tolerance: Gradient norm above which a head is refitted on the way; see `synthesise`.
+        solve_tolerance: Relative residual above which an inverse is solved anew; see `synthesise`.
+
+    Raises:
+        DesiderataError: One of these is out of range.
     """
 
     name = "genmqd"
@@ -38,9 +43,11 @@ class GenMQD:
         step_size: float = STEP_SIZE,
         normalised: bool = False,
         tolerance: float = 1e-4,
+        solve_tolerance: float = 1e-3,
     ) -> None:
-        self.tools, self.steps, self.step_size = tools, steps, step_size
-        self.normalised, self.tolerance = normalised, tolerance
+        check_descent(steps, step_size, tolerance, solve_tolerance)
+        self.tools, self.steps, self.step_size, self.normalised = tools, steps, step_size, normalised
+        self.tolerance, self.solve_tolerance = tolerance, solve_tolerance
 
     def synthesise(self, state: CollectState) -> Synthesis:
         """Return x* of all classes at once (lines 4 to 9), from the class means of everything labelled so far."""
@@ -55,6 +62,7 @@ class GenMQD:
             step_size=self.step_size,
             normalised=self.normalised,
             tolerance=self.tolerance,
+            solve_tolerance=self.solve_tolerance,
         )
 
     def propose(self, state: CollectState, rng: np.random.Generator) -> Sequence[Proposal]:
@@ -64,15 +72,19 @@ class GenMQD:
         descriptions = self.choose(found, appraiser, rng)
         embeddings = self.tools.encoder.texts(descriptions)
         evidence = appraiser.evidence(descriptions, np.arange(len(state.classes)))
+        point_gains = appraiser.gains(found.points, np.arange(len(state.classes)))
         cosines = (embeddings * found.points).sum(1)
         return [
             Proposal(
                 label,
                 ask_for(label, description),
-                evidence=merged(figures, {"cosine": float(cosine), "displacement": float(moved)}),
+                evidence=merged(
+                    figures,
+                    {"cosine": float(cosine), "displacement": float(moved), "point_gain": float(point_gain)},
+                ),
             )
-            for label, description, figures, cosine, moved in zip(
-                state.classes, descriptions, evidence, cosines, found.displacement, strict=True
+            for label, description, figures, cosine, moved, point_gain in zip(
+                state.classes, descriptions, evidence, cosines, found.displacement, point_gains, strict=True
             )
         ]
 
@@ -95,6 +107,9 @@ class ClosedLoopGenMQD(GenMQD):
         agreement: The least probability, by zero-shot, that a sentence names its class.
         steps: Descent steps for x*.
         step_size: Length of each step, on the unit sphere.
+
+    Raises:
+        DesiderataError: One of these is out of range.
     """
 
     name = "genmqd-closed"
@@ -108,7 +123,11 @@ class ClosedLoopGenMQD(GenMQD):
         steps: int = 8,
         step_size: float = 0.05,
     ) -> None:
-        super().__init__(tools, steps=steps, step_size=step_size, normalised=True, tolerance=1e-3)
+        super().__init__(
+            tools, steps=steps, step_size=step_size, normalised=True, tolerance=1e-3, solve_tolerance=1e-2
+        )
+        check_whole("proposals", proposals, 1, "try 24")
+        check_number("agreement", agreement, "try 0.5", least=0, most=1)
         self.proposals, self.agreement = proposals, agreement
 
     def choose(self, found: Synthesis, appraiser: Appraiser, rng: np.random.Generator) -> list[str]:
@@ -116,16 +135,17 @@ class ClosedLoopGenMQD(GenMQD):
         tools = self.tools
         asked = {described(exchange.query.text) for exchange in appraiser.state.exchanges}
         proposed = tools.describer.propose(found.points, tools.classes, self.proposals, int(rng.integers(2**31)))
+        fresh = [[one for one in sentences if one not in asked] or sentences for sentences in proposed]
+        labels = np.repeat(np.arange(len(fresh)), [len(sentences) for sentences in fresh])
+        embeddings = tools.encoder.texts([sentence for sentences in fresh for sentence in sentences])
+        gains = appraiser.gains(appraiser.bridge(embeddings), labels)
+        agreeing = tools.agreement(embeddings, labels)
         chosen = []
-        for index, sentences in enumerate(proposed):
-            fresh = [sentence for sentence in sentences if sentence not in asked] or sentences
-            labels = np.full(len(fresh), index)
-            embeddings = tools.encoder.texts(fresh)
-            gains = appraiser.gains(appraiser.bridge(embeddings), labels)
-            agreeing = tools.agreement(embeddings, labels)
+        for index, sentences in enumerate(fresh):
+            mine = labels == index
             # When no sentence names the class, the one that comes nearest to naming it is asked.
-            trusted = agreeing >= min(self.agreement, agreeing.max())
-            chosen.append(fresh[int(np.where(trusted, gains, -np.inf).argmax())])
+            trusted = agreeing[mine] >= min(self.agreement, agreeing[mine].max())
+            chosen.append(sentences[int(np.where(trusted, gains[mine], -np.inf).argmax())])
         return chosen
 
 
@@ -139,6 +159,11 @@ class GenMQDFea(GenMQD):
         found = self.synthesise(state)
         gains = Appraiser(self.tools, state).gains(found.points, np.arange(len(state.classes)))
         return [
-            Proposal(label, "", point, {"predicted_gain": float(gain), "displacement": float(moved)})
+            Proposal(
+                label,
+                "",
+                point,
+                {"predicted_gain": float(gain), "point_gain": float(gain), "displacement": float(moved)},
+            )
             for label, point, gain, moved in zip(state.classes, found.points, gains, found.displacement, strict=True)
         ]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from desiderata.campaign.records import Proposal
-from desiderata.collect.lookahead import predicted_gain_proximal
+from desiderata.collect.checks import check_whole
 from desiderata.collect.state import CollectState
-from desiderata.collect.toolbox import Appraiser, Toolbox, merged
+from desiderata.collect.toolbox import Appraiser, Toolbox
 from desiderata.describe.template import ask_for, described
 
 
@@ -26,41 +26,41 @@ class TextInfluence:
         candidates: Sentences priced for each class in each round.
         best: Of how many of the dearest sentences one is drawn.
         rank: Eigenpairs kept of the curvature; see `predicted_gain_proximal`.
+
+    Raises:
+        DesiderataError: One of these is below 1.
     """
 
     name = "text-influence"
 
     def __init__(self, tools: Toolbox, *, candidates: int = 150, best: int = 5, rank: int = 128) -> None:
+        check_whole("candidates", candidates, 1, "try 150")
+        check_whole("best", best, 1, "try 5")
+        check_whole("rank", rank, 1, "try 128")
         self.tools, self.candidates, self.best, self.rank = tools, candidates, best, rank
 
     def propose(self, state: CollectState, rng: np.random.Generator) -> Sequence[Proposal]:
         """Return one proposal for each class."""
-        tools, appraiser = self.tools, Appraiser(self.tools, state)
+        tools, appraiser = self.tools, Appraiser(self.tools, state, rank=self.rank)
         asked = {described(exchange.query.text) for exchange in state.exchanges}
         rows = [self._candidates(tools.bank.sentences[label], asked, rng) for label in state.classes]
         embeddings = [tools.bank.embeddings[label][some] for label, some in zip(state.classes, rows, strict=True)]
+        sizes = [len(some) for some in rows]
         resampled = rng.integers(len(state.validation_labels), size=len(state.validation_labels))
-        gains = predicted_gain_proximal(
-            state.head,
-            state.features,
-            state.labels,
-            state.validation_features[resampled],
-            state.validation_labels[resampled],
-            appraiser.bridge(np.concatenate(embeddings)),
-            np.repeat(np.arange(len(rows)), [len(some) for some in rows]),
-            sample_weight=state.weights,
-            rank=self.rank,
+        gains = appraiser.gains(
+            appraiser.bridge(np.concatenate(embeddings)), np.repeat(np.arange(len(rows)), sizes), resampled
         )
-        by_class = np.split(gains, np.cumsum([len(some) for some in rows])[:-1])
+        by_class = np.split(gains, np.cumsum(sizes)[:-1])
         picks = [int(rng.choice(np.argsort(-worth, kind="stable")[: self.best])) for worth in by_class]
         texts = [
             ask_for(label, tools.bank.sentences[label][some[pick]])
             for label, some, pick in zip(state.classes, rows, picks, strict=True)
         ]
+        # The gain that a sentence was chosen for is too good to be true; the whole validation set tells it anew.
         evidence = appraiser.evidence(texts, np.arange(len(texts)))
         return [
-            Proposal(label, text, evidence=merged(figures, {"predicted_gain": float(worth[pick])}))
-            for label, text, figures, worth, pick in zip(state.classes, texts, evidence, by_class, picks, strict=True)
+            Proposal(label, text, evidence=figures)
+            for label, text, figures in zip(state.classes, texts, evidence, strict=True)
         ]
 
     def _candidates(self, sentences: Sequence[str], asked: set[str], rng: np.random.Generator) -> list[int]:
