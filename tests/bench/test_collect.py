@@ -10,6 +10,7 @@ from desiderata.bench import collect as bench
 from desiderata.bench.collect import Cell, Plan, run_cell, run_plan
 from desiderata.bench.summary import table, write_summary
 from desiderata.bench.world import MojiBench, Sizes
+from desiderata.bench.worths import worths_table
 from desiderata.collect.toolbox import RetrievalDescriber, Toolbox
 from desiderata.describe.bank import SentenceBank
 from desiderata.errors import DesiderataError
@@ -102,6 +103,63 @@ def test_the_summary_says_what_the_cells_say(tmp_path: Path):
     assert len(rows) == 1 + 4 * 3
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     assert table(results, reference) == (tmp_path / "table.md").read_text()
+
+
+def cell(method: str, curve, queries, skipped=0) -> dict:
+    return {
+        "setting": "narrow",
+        "method": method,
+        "seed": 100,
+        "curve": curve,
+        "validation_loss": [1.0] * len(curve),
+        "queries": queries,
+        "skipped": skipped,
+    }
+
+
+def test_the_table_says_how_much_was_collected():
+    results = [
+        cell("random-text", [[0, 0.5], [10, 0.6], [20, 0.7]], [{}] * 20),
+        cell("genmqd", [[0, 0.5], [7, 0.6], [13, 0.65]], [{}] * 20, skipped=7),
+    ]
+    text = table(results, {"narrow": {"zero_shot": 0.5, "ceiling": 0.9}})
+    assert "| round 0 | round 1 | round 2 |" in text
+    assert "| RandomText | 50.0 | 60.0 | 70.0 | 20 (0) |" in text
+    assert "| GenMQD | 50.0 | 60.0 | 65.0 | 13 (7) | -5.0 |" in text
+    assert text.count("not reached") == 1
+
+
+def test_gains_are_followed_from_the_ideal_example_to_the_realised_one():
+    asked = [
+        {"round": 1, "text": "a", "predicted_gain": g, "point_gain": 2 * g, "realised_validation": g - 0.0015}
+        for g in (0.001, 0.002, 0.003)
+    ]
+    later = [{"round": 2, "text": "a", "predicted_gain": 9.0}]  # not examined
+    silent = [{**query, "text": ""} for query in asked]
+    results = [
+        cell("genmqd", [[0, 0.5]], asked + later, skipped=1),
+        cell("genmqd-fea", [[0, 0.5]], silent),
+    ]
+    rows = {line.split(" | ")[0]: line.split(" | ") for line in worths_table(results).splitlines() if "|" in line}
+    names = [name.strip(" |") for name in rows["| method"]]
+    said = dict(zip(names, (cell.strip(" |") for cell in rows["| GenMQD"])))
+    assert (said["x*"], said["sentence"], said["realised"]) == ("4.00", "2.00", "0.50")
+    assert (said["helped"], said["rho sentence"], said["unanswered"]) == ("67%", "1.00", "25%")
+    assert dict(zip(names, (cell.strip(" |") for cell in rows["| GenMQD-Fea"])))["sentence"] == ""
+
+
+def test_what_a_world_is_made_of_tells_worlds_apart():
+    keys = {bench.ingredients(setting, encoder) for setting in ("iid", "narrow") for encoder in ("moji-clip", "a/b")}
+    assert len(keys) == 4
+
+
+def test_lines_of_reference_are_drawn_anew_when_the_sizes_change(tmp_path: Path, world: MojiBench):
+    world.__dict__.update(zero_shot=0.25)
+    world.ceiling = lambda seed=0: 0.5
+    assert bench.lines_of_reference(plan(), tmp_path) == {"narrow": {"zero_shot": 0.25, "ceiling": 0.5}}
+    world.__dict__.update(zero_shot=0.75)
+    assert bench.lines_of_reference(plan(), tmp_path)["narrow"]["zero_shot"] == 0.25
+    assert bench.lines_of_reference(plan(sizes=Sizes(test=4)), tmp_path)["narrow"]["zero_shot"] == 0.75
 
 
 def test_what_cannot_be_meant_is_refused():

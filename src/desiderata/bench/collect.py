@@ -12,18 +12,26 @@ from typing import Any
 from desiderata.bench.world import MojiBench, Sizes
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.oracle import Oracle
+from desiderata.campaign.records import Query
+from desiderata.collect.build import DECODERS
 from desiderata.collect.learner import CollectLearner
+from desiderata.collect.realised import Worth, realised_gains
 from desiderata.collect.strategies import STRATEGIES, make_strategy
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
+from desiderata.foundation.registry import content_key
 from desiderata.oracles.by_text import ByText
 from desiderata.oracles.scene import SceneOracle
 from desiderata.worlds.moji.reader import CannotParse
+from desiderata.worlds.moji.sampler import AT_LARGE, TYPICAL
 from desiderata.worlds.moji.scene import CLASSES
 from desiderata.worlds.moji.settings import SETTINGS
 
 FIRST_SEED = 100
 """Seeds below were used to develop the strategies; what is reported comes from seeds that nobody looked at."""
+
+EXAMINED = (1, 2, 5, 10, 20, 30, 40, 50)
+"""Rounds in which the worth of every answer is measured: what was foreseen against what came of it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,6 +47,7 @@ class Cell:
         initial: Labelled pictures of each class at the start.
         validation: Validation pictures of each class.
         test: Test pictures of each class.
+        made_of: `ingredients` of the world.
     """
 
     setting: str
@@ -49,6 +58,7 @@ class Cell:
     initial: int = 10
     validation: int = 10
     test: int = 500
+    made_of: str = ""
 
     def path(self, out: Path) -> Path:
         """Return where its result is kept; cells that differ in anything have different files."""
@@ -88,6 +98,7 @@ class Plan:
 
     def cells(self) -> Iterator[Cell]:
         """Yield every cell, all methods of a seed together."""
+        made_of = {setting: ingredients(setting, self.encoder) for setting in self.settings}
         for seed in range(FIRST_SEED, FIRST_SEED + self.seeds):
             for setting in self.settings:
                 for method in self.methods:
@@ -100,7 +111,15 @@ class Plan:
                         self.sizes.initial,
                         self.sizes.validation,
                         self.sizes.test,
+                        made_of[setting],
                     )
+
+
+def ingredients(setting: str, encoder: str) -> str:
+    """Return a short key of what a setting's pictures and features come from: change any, and results start anew."""
+    models = [encoder, *filter(None, [DECODERS.get(encoder)])]
+    parts = [repr(SETTINGS[setting]), repr(AT_LARGE), repr(TYPICAL), *map(content_key, models)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
@@ -112,25 +131,28 @@ def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
 
     Returns:
         The cell's own fields; `curve`, pairs of examples collected and test accuracy; `queries`, what was asked in
-        each round with its evidence; `validation_loss` after each round; `skipped`, how many queries the oracle
-        could not answer.
+        each round with its evidence and, in the rounds `EXAMINED`, its `Worth`; `validation_loss` and
+        `gradient_norm` of the fit after each round; `skipped`, how many queries the oracle could not answer.
     """
     initial, validation, test = world.data(cell.seed)
     learner = CollectLearner(world.encoder, CLASSES, initial, validation, test, seed=cell.seed)
     strategy = make_strategy(cell.method, world.tools)
     campaign = Campaign.create(None, learner=learner, strategy=strategy, seed=cell.seed)
     campaign.run(scene_oracle(), cell.rounds)
-    queries = campaign.queries
+    queries, worths = campaign.queries, realised_gains(campaign, rounds=EXAMINED)
     return {
         **asdict(cell),
         "curve": [[done.examples, done.metrics["test_accuracy"]] for done in campaign.rounds],
         "validation_loss": [done.metrics["validation_loss"] for done in campaign.rounds],
-        "queries": [
-            {"round": query.round, "label": query.label, "text": query.text, **query.proposal.evidence}
-            for query in queries
-        ],
+        "gradient_norm": [done.metrics["gradient_norm"] for done in campaign.rounds],
+        "queries": [_row(query, worths.get(query.id)) for query in queries],
         "skipped": sum(query.status == "skipped" for query in queries),
     }
+
+
+def _row(query: Query, worth: Worth | None) -> dict[str, Any]:
+    row = {"round": query.round, "label": query.label, "text": query.text, **query.proposal.evidence}
+    return row if worth is None else row | {f"realised_{name}": value for name, value in asdict(worth).items()}
 
 
 def scene_oracle() -> Oracle:
@@ -177,11 +199,12 @@ def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
     path = out / "reference.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     for name in plan.settings:
-        if name not in known:
+        about = {"made_of": ingredients(name, plan.encoder), "test": plan.sizes.test}
+        if not known.get(name, {}).items() >= about.items():
             world = _world(name, out, plan.encoder, plan.sizes)
-            known[name] = {"zero_shot": world.zero_shot, "ceiling": world.ceiling()}
+            known[name] = {**about, "zero_shot": world.zero_shot, "ceiling": world.ceiling()}
             write_text(path, json.dumps(known, indent=1))
-    return {name: known[name] for name in plan.settings}
+    return {name: {line: known[name][line] for line in ("zero_shot", "ceiling")} for name in plan.settings}
 
 
 _worlds: dict[tuple[str, Path, str, Sizes], MojiBench] = {}

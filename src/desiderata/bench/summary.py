@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from desiderata.bench.worths import worths_table
 from desiderata.files import staged, write_text
 from desiderata.measure.intervals import difference, estimate
 from desiderata.report.build import NAMES
@@ -68,31 +69,37 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
         reference: For each setting, `zero_shot` and `ceiling`.
 
     Returns:
-        Test accuracy in per cent after every fifth of the rounds, the last with its 95 % interval; differences to the
-        two controls at the end, paired by seed, with theirs; the share of the examples after which the mean curve
-        reached RandomText's final accuracy.
+        Test accuracy in per cent after every fifth of the rounds, the last with its 95 % interval; the pictures
+        collected by then, and how many queries went unanswered, means over seeds; differences to the two controls
+        after the last round, paired by seed, with their intervals; after how many pictures the mean curve reached
+        RandomText's final accuracy.
     """
     parts = []
     for setting in dict.fromkeys(result["setting"] for result in results):
         found = curves(results, setting)
         rounds = next(iter(found.values()))[1].shape[1] - 1
+        seeds = {
+            method: sorted(r["seed"] for r in results if (r["method"], r["setting"]) == (method, setting))
+            for method in found
+        }
         marks = sorted({round(rounds * part / 5) for part in range(6)})
-        examples = max(found.values(), key=lambda curve: curve[0][-1])[0]
-        head = [f"{examples[mark]}" for mark in marks]
+        head = [f"round {mark}" for mark in marks]
         lines = [
             f"**{setting}** (zero-shot {reference[setting]['zero_shot']:.1%}, ceiling "
             f"{reference[setting]['ceiling']:.1%}, {next(iter(found.values()))[1].shape[0]} seeds)",
             "",
-            f"| method | {' | '.join(head)} | minus RandomText | minus RandomDescription "
+            f"| method | {' | '.join(head)} | pictures (unanswered) | minus RandomText | minus RandomDescription "
             "| reaches RandomText's end at |",
-            "|---" * (len(head) + 4) + "|",
+            "|---" * (len(head) + 5) + "|",
         ]
         for method, (collected, accuracy) in found.items():
             cells = [f"{100 * accuracy[:, mark].mean():.1f}" for mark in marks[:-1]]
             last = estimate(100 * accuracy[:, -1])
             cells.append(f"{last.mean:.1f}{_reach(last.half_width)}")
+            unanswered = np.mean([r["skipped"] for r in results if (r["method"], r["setting"]) == (method, setting)])
+            cells.append(f"{collected[-1]} ({unanswered:.0f})")
             for control in CONTROLS:
-                if control not in found or control == method or len(found[control][1]) != len(accuracy):
+                if control not in found or control == method or seeds[control] != seeds[method]:
                     cells.append("")
                     continue
                 gap = difference(100 * accuracy[:, -1], 100 * found[control][1][:, -1])
@@ -117,7 +124,7 @@ def _reaches(
         return ""
     goal = found["random-text"][1][:, -1].mean()
     above = accuracy.mean(0) >= goal
-    return f"{collected[int(above.argmax())]} examples" if above.any() else "not reached"
+    return f"{collected[int(above.argmax())]} pictures" if above.any() else "not reached"
 
 
 def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path: Path) -> None:
@@ -158,9 +165,10 @@ def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path:
 
 
 def write_summary(results: Results, reference: Mapping[str, Mapping[str, float]], out: Path) -> str:
-    """Return the table, and write it with `raw.csv` and `curves.png` into `out`."""
+    """Return the table, and write it with `raw.csv`, `curves.png` and `worths.md` into `out`."""
     write_text(out / "raw.csv", raw_csv(results))
     text = table(results, reference)
     write_text(out / "table.md", text)
+    write_text(out / "worths.md", worths_table(results))
     figure(results, reference, out / "curves.png")
     return text

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desiderata.errors import DesiderataError
+from desiderata.files import readable
 from desiderata.randomness import stream
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""File names that are taken for images when a folder is searched."""
+"""File names that are taken for images when a folder is searched: those of the formats that `read_image` takes."""
+
+SHADOWS = "__MACOSX"
+"""A folder that the Mac's archiver packs beside what it was given, with a shadow of each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +88,38 @@ def read_folders(
 
 def image_files(folder: Path) -> list[Path]:
     """Return the files below `folder` that are named like images, hidden ones left out, in order of their names."""
+    return [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
+
+
+def other_files(folder: Path) -> list[Path]:
+    """Return the files below `folder` that are named like no image, hidden ones left out, in order of their names."""
+    return [path for path in _files(folder) if path.suffix.lower() not in SUFFIXES]
+
+
+def class_name(spelt: str) -> str:
+    """Return the class that a sub-folder stands for, as it stands in sentences: "tabby_cat" is "tabby cat"."""
+    return " ".join(readable(spelt).replace("_", " ").split())
+
+
+def _files(folder: Path) -> list[Path]:
     return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        path for path in folder.rglob("*") if not any(map(_hidden, path.relative_to(folder).parts)) and path.is_file()
     )
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == SHADOWS
 
 
 def _labelled(folder: Path) -> dict[str, list[LabelledFile]]:
     if not folder.is_dir():
         raise DesiderataError(f"{folder} is not a folder: give one that has a sub-folder for each class.")
-    rooms = sorted(room for room in folder.iterdir() if room.is_dir() and not room.name.startswith("."))
+    rooms = sorted(room for room in folder.iterdir() if room.is_dir() and not _hidden(room.name))
     if not rooms:
         raise DesiderataError(f"{folder} has no sub-folders: make one for each class and sort the images into them.")
     found: dict[str, list[LabelledFile]] = {}
     for room in rooms:
-        label = " ".join(room.name.replace("_", " ").split())
+        label = class_name(room.name)
         if label in found:
             raise DesiderataError(f"{folder} has two sub-folders for the class {label!r}: put them together.")
         files = image_files(room)

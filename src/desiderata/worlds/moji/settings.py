@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.worlds.moji.render import render
-from desiderata.worlds.moji.sampler import BROAD, CORNER, HABITUAL, PLAIN_SINGLE, Distribution, sample_scene
+from desiderata.worlds.moji.sampler import AT_LARGE, CORNER, HABITUAL, PLAIN_SINGLE, Distribution, sample_scene
 from desiderata.worlds.moji.scene import CLASSES, Scene
 
 
@@ -32,11 +32,11 @@ class Setting:
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("iid", BROAD, BROAD, "initial, validation and test pictures alike"),
+        Setting("iid", AT_LARGE, AT_LARGE, "initial, validation and test pictures alike"),
         Setting(
             "narrow",
             PLAIN_SINGLE,
-            BROAD,
+            AT_LARGE,
             "initial pictures hold one object, each class on its colour; the test is broad",
         ),
         Setting(
