@@ -142,11 +142,12 @@ def test_the_configuration_comes_back(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (None, "is not a campaign: make one"),
+        (None, r"is not a campaign: check the name, or make one with `desiderata new \S+ --images FOLDER`\.$"),
         ("version = 1\nseed =", "cannot be read"),
         ("version = 2", "version 2"),
         ("seed = 2", "version None"),
         ("version = 1\ncolour = 3", "unknown key 'colour'"),
+        ("version = 1\nseed = -1", "seed -1 is out of range"),
         ('version = 1\nseed = "a"', "has a str as 'seed'"),
     ],
 )

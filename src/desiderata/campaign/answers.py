@@ -6,14 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from desiderata.campaign.images import ImageLike, digest_of, read_image
+from desiderata.campaign.images import ImageLike, digest_of, read_image, to_png
 from desiderata.campaign.records import Answer, Query
-from desiderata.campaign.store import Store
-from desiderata.errors import DesiderataError
-
-
-class Refused(DesiderataError):
-    """An answer or a skip does not fit; nothing was recorded."""
+from desiderata.campaign.store import Refused, Store
 
 
 def find_open(store: Store, query: Query | str) -> Query:
@@ -41,8 +36,12 @@ def check(
     images: ImageLike | Sequence[ImageLike],
     labels: Sequence[str | None] | str | None,
     source: str,
-) -> tuple[list[Answer], list[Image.Image]]:
-    """Return what would be recorded for these images, having looked at everything and written nothing.
+) -> tuple[list[Answer], list[bytes]]:
+    """Look at everything and write nothing.
+
+    Returns:
+        What would be recorded for these images, and each picture as the content of a PNG file. Pixels are not kept:
+        a folder of photographs would fill the memory.
 
     Raises:
         Refused: There are no images, the labels do not fit, or a picture is in the campaign already.
@@ -61,7 +60,7 @@ def check(
         if label is not None and label not in classes:
             raise Refused(f"{label!r} is none of the classes of this campaign: they are {listed(classes)}.")
     answers: dict[str, Answer] = {}
-    pictures: list[Image.Image] = []
+    files: list[bytes] = []
     for position, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
         name = str(image) if isinstance(image, str | Path) else f"Image {position} of {len(images)}"
         picture = read_image(image, name)
@@ -70,8 +69,8 @@ def check(
         if owner:
             raise Refused(f"{name} shows the same picture as {owner}: give a new one.")
         answers[digest] = Answer(query.id, digest, label or query.label, query.proposal.weight, source)
-        pictures.append(picture)
-    return list(answers.values()), pictures
+        files.append(to_png(picture))
+    return list(answers.values()), files
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

@@ -1,6 +1,7 @@
 """`campaign.toml`: what was asked for when a campaign was made, and how it is built again from that."""
 
 import importlib
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from desiderata.errors import DesiderataError
+from desiderata.files import readable
 
 if TYPE_CHECKING:
     from desiderata.campaign.learner import Learner
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 FILE = "campaign.toml"
+SEEDS = 2**32
 
-BUILDERS = {"collect": "desiderata.collect.build", "personalize": "desiderata.personalize.build"}
+BUILDERS = {"collect": "desiderata.collect.build"}
 """The module of each half that has `build(config, store) -> (learner, strategy)`."""
 
 
@@ -32,14 +35,17 @@ class Config:
     """What a campaign is made of, by name.
 
     Attributes:
-        seed: Seeds everything.
-        half: "collect", "personalize", or "python" for a campaign whose parts were passed as objects, and have to
-            be passed again to open it.
+        seed: Seeds everything; at least 0 and below 2**32, which is what all that draws from it can take.
+        half: "collect", or "python" for a campaign whose parts were passed as objects, and have to be passed again to
+            open it.
         world: Where the data comes from: `kind` ("folder", "moji") and what that kind needs.
         encoder: Name, directory or hub id of the joint image-text encoder; empty for "python".
         strategy: `name` and the parameters of the strategy.
         head: Parameters of the learner's head.
         version: Of this file's layout.
+
+    Raises:
+        ConfigError: The seed is out of range, or a name cannot be written down as UTF-8.
     """
 
     seed: int = 0
@@ -49,6 +55,15 @@ class Config:
     strategy: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < SEEDS:
+            raise ConfigError(f"The seed {self.seed} is out of range: give a number from 0 to {SEEDS - 1}.")
+        for value in (self.encoder, *self.world.values(), *self.strategy.values()):
+            if isinstance(value, str) and readable(value) != value:
+                raise ConfigError(
+                    f"The name {readable(value)} is not UTF-8, so that {FILE} cannot hold it: rename the folder."
+                )
 
     def to_toml(self) -> str:
         """Return the text of the file; options that are None are left out."""
@@ -72,7 +87,11 @@ class Config:
         try:
             table = tomllib.loads(path.read_text("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
-            raise ConfigError(f"{run} is not a campaign: make one with `desiderata new {run}`.") from None
+            raise ConfigError(f"{run} is not a campaign: {_mend(run)}.") from None
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be read ({error.strerror}): give the directory of a campaign."
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} cannot be read ({error}): put back what was changed in it.") from None
         if table.get("version") != VERSION:
@@ -89,6 +108,13 @@ class Config:
                     f"{path} has a {type(value).__name__} as {name!r}: it must be {kinds[name].__name__}."
                 )
         return cls(**table)
+
+
+def _mend(run: Path) -> str:
+    """Return what to do where there is no campaign; a new one needs a place that is empty."""
+    if run.is_file() or (run.is_dir() and any(run.iterdir())):
+        return "give the directory of one"
+    return f"check the name, or make one with `{shlex.join(['desiderata', 'new', str(run)])} --images FOLDER`"
 
 
 def build(config: Config, store: "Store") -> "tuple[Learner[Any], Strategy[Any]]":

@@ -1,13 +1,14 @@
 """The directory of a run, made in one step: it is there whole, or not at all."""
 
+import errno
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from desiderata.campaign.config import FILE, Config
-from desiderata.campaign.learner import Held
-from desiderata.campaign.store import Store
+from desiderata.campaign.store import DATABASE, Store, StoreError
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 
@@ -16,33 +17,89 @@ def check_free(path: Path) -> None:
     """Make sure that a run can be made at `path`.
 
     Raises:
-        DesiderataError: There is something already.
+        DesiderataError: There is something already, or nobody can tell.
     """
-    if (path / FILE).exists():
-        raise DesiderataError(f"{path} is a campaign already: open it, or choose another name.")
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise DesiderataError(f"{path} is there already and not empty: choose another name.")
+    try:
+        if (path / FILE).exists():
+            raise DesiderataError(f"{path} is a campaign already: open it, or choose another name.")
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise DesiderataError(f"{path} is there already and not empty: choose another name.")
+    except OSError as error:
+        raise DesiderataError(_cannot_be_made(path, error)) from None
 
 
-def make_run(path: Path, config: Config, classes: Sequence[str], embedding: str, held: Sequence[Held]) -> Store:
+def make_run(path: Path, config: Config, start: Callable[[Store], None]) -> Store:
     """Return the store of a new run, whose directory is made with what it starts from.
+
+    An empty directory that is there is filled and not replaced: somebody may stand in it, or it may be a mount. Then
+    `campaign.toml`, which makes a directory a run, comes last.
+
+    Args:
+        path: Of the directory.
+        config: What is asked for.
+        start: Records what the campaign starts from in the store that it is given.
 
     Raises:
         DesiderataError: There is something at `path`, it cannot be written, or two pictures held are the same.
     """
     check_free(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        _make(Path(os.path.realpath(path)), config, start)  # of a link, where it points; of ".", what has a name
     except OSError as error:
-        raise DesiderataError(f"{path} cannot be made ({error.strerror}): choose another place.") from None
+        check_free(path)  # another process may have made it in the meantime
+        raise DesiderataError(_cannot_be_made(path, error)) from None
+    return Store(path)
+
+
+def _make(place: Path, config: Config, start: Callable[[Store], None]) -> None:
+    beside = not place.exists()
+    if beside:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(dir=place.parent if beside else place, prefix=f".{place.name[:99]}."))
     try:
         stage.chmod(0o755)
         store = Store(stage)
-        store.start(classes, embedding, held)
+        start(store)
         store.close()
         write_text(stage / FILE, config.to_toml())
-        stage.replace(path)
+        if beside:
+            stage.replace(place)
+        else:
+            _fill(place, stage)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def open_store(path: Path) -> Store:
+    """Return the store of the run at `path`.
+
+    Raises:
+        StoreError: It has no database, or a damaged one.
+    """
+    if not (path / DATABASE).is_file():
+        raise StoreError(
+            f"{path} has lost its {DATABASE}, which holds everything that was said: put it back from a copy."
+        )
     return Store(path)
+
+
+def _fill(place: Path, stage: Path) -> None:
+    """Move what is on the stage into `place`, or nothing of it.
+
+    Raises:
+        FileExistsError: Something else has come there.
+        OSError: The system refuses.
+    """
+    database = place / DATABASE
+    if os.listdir(place) != [stage.name]:
+        raise FileExistsError(errno.EEXIST, "it is not empty any more")
+    (stage / DATABASE).replace(database)
+    try:
+        (stage / FILE).replace(place / FILE)
+    except OSError:
+        database.unlink()
+        raise
+
+
+def _cannot_be_made(path: Path, error: OSError) -> str:
+    return f"{path} cannot be made ({error.strerror}): choose another place."

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,6 @@ from PIL import Image
 
 from desiderata.campaign.images import MOST_BYTES, UnreadableImage, digest_of, read_image
 from desiderata.campaign.rows import from_blob, to_blob
-from desiderata.errors import DesiderataError
 
 BATCH = 32
 """Pictures decoded and embedded at a time; after each batch the cache is written."""
@@ -54,6 +53,9 @@ def cache_folder() -> Path:
 class FeatureCache:
     """Embeddings by content, in one SQLite file that several processes may use at once.
 
+    Where the file cannot be read or written, everything is embedded as if it were empty: a cache saves time, and
+    nothing depends on it.
+
     The encoder is told apart by its name and by what it makes of one fixed picture, so that a model which is
     trained further under the same name does not get the embeddings of its predecessor.
 
@@ -79,9 +81,6 @@ class FeatureCache:
 
         Returns:
             The files that could be read, in the order given, and for each of the others why it could not.
-
-        Raises:
-            DesiderataError: The cache cannot be used.
         """
         key = fingerprint(encoder)
         found: list[EmbeddedFile] = []
@@ -107,10 +106,7 @@ class FeatureCache:
         for path in paths:
             try:
                 content = _content_digest(path)
-                row = cache.execute(
-                    "SELECT image, vector FROM features WHERE content = ? AND encoder = ?", (content, key)
-                ).fetchone()
-                if row:
+                if row := _kept(cache, content, key):
                     known[path] = EmbeddedFile(path, row[0], from_blob(row[1]))
                 else:
                     fresh.append((path, content, read_image(path)))
@@ -118,34 +114,47 @@ class FeatureCache:
                 unreadable[path] = error
         if fresh:
             vectors = encoder.images([image for _, _, image in fresh])
-            with cache:
-                for (path, content, image), vector in zip(fresh, vectors, strict=True):
-                    known[path] = EmbeddedFile(path, digest_of(image), vector)
-                    row = (content, key, known[path].image, to_blob(vector))
-                    cache.execute("INSERT OR IGNORE INTO features VALUES (?, ?, ?, ?)", row)
+            rows = []
+            for (path, content, image), vector in zip(fresh, vectors, strict=True):
+                known[path] = EmbeddedFile(path, digest_of(image), vector)
+                rows.append((content, key, known[path].image, to_blob(vector)))
+            with suppress(sqlite3.Error), cache:
+                cache.executemany("INSERT OR IGNORE INTO features VALUES (?, ?, ?, ?)", rows)
         return [known[path] for path in paths if path in known]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
+        with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=30)) as cache:
+        try:
+            cache = sqlite3.connect(self.path, timeout=30)
+        except sqlite3.Error:
+            cache = sqlite3.connect(":memory:")
+        with closing(cache):
+            with suppress(sqlite3.Error):
                 cache.execute(
                     "CREATE TABLE IF NOT EXISTS features (content TEXT, encoder TEXT, image TEXT NOT NULL, "
                     "vector BLOB NOT NULL, PRIMARY KEY (content, encoder)) WITHOUT ROWID"
                 )
-                yield cache
-        except (sqlite3.Error, OSError) as error:
-            raise DesiderataError(
-                f"The cache {self.path} cannot be used ({error}): delete it, or let DESIDERATA_CACHE name "
-                "another folder."
-            ) from error
+            yield cache
+
+
+def _kept(cache: sqlite3.Connection, content: str, key: str) -> tuple[str, bytes] | None:
+    with suppress(sqlite3.Error):
+        return cache.execute(
+            "SELECT image, vector FROM features WHERE content = ? AND encoder = ?", (content, key)
+        ).fetchone()
+    return None
+
+
+def probe_picture() -> Image.Image:
+    """Return the fixed picture by which encoders are told apart."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
 
 
 def fingerprint(encoder: ImageEncoder) -> str:
     """Return the encoder's name and, in twelve letters, what it makes of one fixed picture."""
-    probe = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    made = np.round(encoder.images([probe])[0], 3) + 0.0
+    made = np.round(encoder.images([probe_picture()])[0], 3) + 0.0
     return f"{encoder.name} {hashlib.sha256(to_blob(made)).hexdigest()[:12]}"
 
 

@@ -68,7 +68,7 @@ class Learner(Protocol[StateT_co]):
 
     Attributes:
         classes: The labels that an answer may have.
-        embedding: Names what `embed` computes; features are kept under this name.
+        embedding: Names what `embed` computes; features are kept under the name that it had at the start.
     """
 
     @property
@@ -82,7 +82,10 @@ class Learner(Protocol[StateT_co]):
         ...
 
     def embed(self, images: Sequence[Image.Image]) -> Features:
-        """Return the embeddings of `images`, shape (n, d)."""
+        """Return the embeddings of `images`, shape (n, d).
+
+        A campaign also embeds one fixed picture, by which it knows the encoder again.
+        """
         ...
 
     def fit(self, examples: Sequence[Example], rng: np.random.Generator) -> None:

@@ -1,6 +1,7 @@
 """Fit, ask for what is lacking, hear the answer, record, repeat: the loop that both halves run through."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desiderata.campaign import answers as gate
-from desiderata.campaign import recall
+from desiderata.campaign import holding, recall
 from desiderata.campaign.config import Config, build
-from desiderata.campaign.directory import make_run
+from desiderata.campaign.directory import make_run, open_store
 from desiderata.campaign.images import ImageLike, UnreadableImage
 from desiderata.campaign.learner import Learner
 from desiderata.campaign.oracle import CannotAnswer, Oracle
+from desiderata.campaign.proposals import check_proposals
 from desiderata.campaign.records import Answer, Exchange, Query, Round, Strategy
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 
 UNFINISHED = -2
+
+
+class RoundNotClosed(DesiderataError):
+    """What was told is recorded, and what should have followed from it failed; asking again makes up for it."""
 
 
 class Campaign:
@@ -36,6 +42,7 @@ class Campaign:
         self.store = store
         self.config = config
         self._parts = (learner, strategy) if learner and strategy else None
+        self._checked = False
         self._at: int | None = None  # the round that the learner's weights belong to, `UNFINISHED` after `fit`
 
     @classmethod
@@ -61,15 +68,23 @@ class Campaign:
             The campaign, ready to ask.
 
         Raises:
-            DesiderataError: There is something at `path`, or two of the learner's pictures are the same.
+            DesiderataError: There is something at `path`, two of the learner's pictures are the same, or the learner
+                belongs to another campaign.
         """
         config = config or Config(seed=seed)
-        if path is None:
+        run = None if path is None else Path(path)
+        holding.check_free(learner, run)
+
+        def start(store: Store) -> None:
+            store.start(learner.classes, learner.embedding, learner.held(), holding.probe(learner))
+
+        if run is None:
             store = Store(None)
-            store.start(learner.classes, learner.embedding, learner.held())
+            start(store)
         else:
-            store = make_run(Path(path), config, learner.classes, learner.embedding, learner.held())
+            store = make_run(run, config, start)
         campaign = cls(store, config, learner, strategy)
+        campaign._checked = True
         campaign.settle()
         return campaign
 
@@ -84,10 +99,15 @@ class Campaign:
         """Return the campaign at `path`; pass `learner` and `strategy` if it was made from Python objects.
 
         Raises:
-            DesiderataError: There is none, or it is damaged.
+            DesiderataError: There is none, it is damaged, or it was made with another encoder or other classes than
+                `learner` has.
         """
-        config = Config.read(Path(path))
-        return cls(Store(Path(path)), config, learner, strategy)
+        run = Path(path)
+        config = Config.read(run)
+        campaign = cls(open_store(run), config, learner, strategy)
+        if campaign._parts:
+            campaign._built()  # before anything is told that could not be learnt from
+        return campaign
 
     # What is known
 
@@ -118,7 +138,8 @@ class Campaign:
 
     def exchanges(self) -> list[Exchange]:
         """Return every query that is open no longer with what it brought, in the order asked."""
-        return recall.exchanges(self.store, self._vectors(), self.classes)
+        said = recall.Said.of(self.store)
+        return recall.exchanges(self.store, said, self._vectors_of(said), self.classes)
 
     def taken(self) -> set[str]:
         """Return the names (SHA-256 of pixels) of all pictures of the campaign; none is accepted once more."""
@@ -141,6 +162,7 @@ class Campaign:
         if not self.store.queries(number):
             state = self.learner_at(number - 1).state(self.exchanges(), number)
             proposals = self.strategy.propose(state, self._stream(number, "ask"))
+            check_proposals(self.strategy.name, proposals, self.classes, self._dim())
             self.store.add_queries(number, proposals)
             self.settle()
         return [query for query in self.store.queries(number) if query.status == "open"]
@@ -168,11 +190,13 @@ class Campaign:
         Raises:
             Refused: The query is not open, a label is no class, or a picture is known already.
             UnreadableImage: A file is not a picture.
+            RoundNotClosed: It is recorded, but the round that it completes could not be closed.
         """
         found = gate.find_open(self.store, query)
-        answers, pictures = gate.check(self.store, found, images, labels, source)
-        self.store.add_answers(found, answers, pictures)
-        self.settle()
+        answers, files = gate.check(self.store, found, images, labels, source)
+        self.store.add_answers(found, answers, files)
+        with _recorded(found):
+            self.settle()
         return answers
 
     def skip(self, query: Query | str, reason: str) -> None:
@@ -180,18 +204,21 @@ class Campaign:
 
         Raises:
             Refused: The query is not open, or no reason is given.
+            RoundNotClosed: It is recorded, but the round that it completes could not be closed.
         """
         found = gate.find_open(self.store, query)
         if not reason.strip():
             raise gate.Refused(f"Query {found.id} cannot be skipped without a reason: give one in a few words.")
         self.store.skip(found, " ".join(reason.split()))
-        self.settle()
+        with _recorded(found):
+            self.settle()
 
     def run(self, oracle: Oracle, rounds: int, progress: Callable[[Query | Round], None] | None = None) -> None:
         """Let `oracle` answer until `rounds` rounds are closed, or the strategy has nothing more to ask.
 
         Rounds closed earlier count, and so do queries answered earlier: called again after a kill, it goes on
-        where it stopped. What the oracle cannot answer, or answers with something that is refused, is skipped.
+        where it stopped. What the oracle cannot answer, or answers with something that is refused, is skipped. What
+        somebody else answers or skips in the meantime stays as they left it.
 
         Args:
             oracle: Who answers.
@@ -206,8 +233,10 @@ class Campaign:
                     came = oracle.answer(query, self._stream(query.round, "answer", query.id))
                     self.tell(query, [image for image, _ in came], [label for _, label in came], oracle.name)
                 except (CannotAnswer, gate.Refused, UnreadableImage) as reason:
-                    self.skip(query, str(reason))
+                    with suppress(gate.Refused):  # somebody else was quicker
+                        self.skip(query, str(reason).strip() or f"The oracle {oracle.name} gave no reason.")
                 report(self.store.query(query.id) or query)
+            self.settle()  # for whoever decided the last query and was stopped before the round was closed
             if self._closed() == closed:
                 break
             report(self.rounds[-1])
@@ -219,12 +248,15 @@ class Campaign:
         if any(query.status == "open" for query in queries) or (number > 0 and not queries):
             return
         learner = self._learner_at(number - 1)
-        self.store.add_features(learner.embedding, recall.embed_new(self.store, learner))
-        examples = recall.examples(self.store, self._vectors())
+        # Another process may close this round at the same time and go on: what is fitted is this round's alone.
+        said = recall.Said.of(self.store, number)
+        new = recall.embed(self.store, learner, recall.unembedded(self.store, said))
+        self.store.add_features(self.store.fact("embedding"), new)
+        examples = recall.examples(self.store, said, self._vectors())
         self._at = UNFINISHED
         learner.fit(examples, self._stream(number, "fit"))
-        self.store.add_round(Round(number, len(examples), learner.evaluate()), learner.save())
-        self._at = number
+        recorded = self.store.add_round(Round(number, len(examples), learner.evaluate()), learner.save())
+        self._at = number if recorded else None
 
     # The learner
 
@@ -252,8 +284,8 @@ class Campaign:
         """Fit the learner on everything recorded, answers of an unfinished round included; records nothing."""
         number = self._closed()
         learner = self._learner_at(number)
-        vectors = self._vectors() | recall.embed_new(self.store, learner)
-        learner.fit(recall.examples(self.store, vectors), self._stream(number + 1, "fit"))
+        said = recall.Said.of(self.store)
+        learner.fit(recall.examples(self.store, said, self._vectors_of(said)), self._stream(number + 1, "fit"))
         self._at = UNFINISHED
 
     def evaluate(self) -> dict[str, float]:
@@ -271,14 +303,54 @@ class Campaign:
     def _vectors(self) -> dict[str, NDArray[np.float64]]:
         return self.store.features(self.store.fact("embedding"))
 
+    def _vectors_of(self, said: recall.Said) -> dict[str, NDArray[np.float64]]:
+        """Return embeddings with those of an unfinished round's answers, which are kept when it is closed."""
+        if new := recall.unembedded(self.store, said):
+            return self._vectors() | recall.embed(self.store, self._built()[0], new)
+        return self._vectors()
+
+    def _dim(self) -> int | None:
+        known = self.store.probe()
+        return None if known is None else known.size
+
     def _built(self) -> tuple[Learner[Any], Strategy[Any]]:
         if self._parts is None:
             self._parts = build(self.config, self.store)
+        if not self._checked:
+            holding.check_learner(self.store, self._parts[0])
+            holding.hold(self._parts[0], self)
+            self._checked = True
         return self._parts
 
     def _learner_at(self, number: int) -> Learner[Any]:
         learner = self._built()[0]
+        if not holding.hold(learner, self):  # another object of this run has moved it since
+            self._at = None
+            number = self._closed() if number == UNFINISHED else number
         if number not in {self._at, UNFINISHED} and number >= 0:
-            learner.load(self.store.weights(number), recall.examples(self.store, self._vectors(), number))
+            said = recall.Said.of(self.store, number)
+            learner.load(self.store.weights(number), recall.examples(self.store, said, self._vectors()))
             self._at = number
         return learner
+
+
+@contextmanager
+def _recorded(query: Query) -> Iterator[None]:
+    """Let no error of the block look as if the answer to `query` had not been recorded.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        RoundNotClosed: The block raises what the caller can put right; other errors get a note.
+    """
+    try:
+        yield
+    except DesiderataError as error:
+        reason = str(error).rstrip(".")
+        raise RoundNotClosed(
+            f"{query.id} is recorded, but its round could not be closed ({reason}): `desiderata ask` closes it."
+        ) from error
+    except Exception as error:
+        error.add_note(f"{query.id} is recorded; `desiderata ask` closes its round.")
+        raise

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row
 
 from desiderata.campaign.records import Answer, Proposal, Query, Round
+from desiderata.files import readable
 
 
 def query_row(position: int, query: Query) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def answer_row(position: int, answer: Answer) -> dict[str, Any]:
         "image": answer.image,
         "label": answer.label,
         "weight": float(answer.weight),
-        "source": answer.source,
+        "source": readable(answer.source),
     }
 
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sqlalchemy import Connection, Executable, Row, func, insert, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from desiderata.campaign import schema
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
-from desiderata.campaign.images import to_png
 from desiderata.campaign.learner import Held
 from desiderata.campaign.records import Answer, Proposal, Query, Round
 from desiderata.campaign.rows import (
@@ -31,13 +29,21 @@ from desiderata.campaign.rows import (
     to_json,
 )
 from desiderata.errors import DesiderataError
+from desiderata.files import readable
+
+DATABASE = "campaign.db"
+"""The file of a run that holds everything but pictures and weights."""
 
 
 class StoreError(DesiderataError):
     """The run's files cannot be read or written."""
 
 
-class QueryDecided(DesiderataError):
+class Refused(DesiderataError):
+    """An answer or a skip does not fit; nothing was recorded."""
+
+
+class QueryDecided(Refused):
     """The query has been answered or skipped already."""
 
 
@@ -59,7 +65,7 @@ class Store:
         self.path = path
         self.blobs = FolderBlobs(path) if path else MemoryBlobs()
         self._facts: dict[str, Any] = {}  # never change once recorded
-        self._engine = schema.open_engine(path / "campaign.db" if path else None)
+        self._engine = schema.open_engine(path / DATABASE if path else None)
         self._closer = weakref.finalize(self, self._engine.dispose)
         self._writing_engine = self._engine.execution_options(begin="IMMEDIATE")
         with self._one_sentence(), self._engine.connect() as connection:
@@ -80,8 +86,16 @@ class Store:
 
     # The start
 
-    def start(self, classes: Sequence[str], embedding: str, held: Sequence[Held]) -> None:
+    def start(
+        self, classes: Sequence[str], embedding: str, held: Sequence[Held], probe: NDArray[np.float64] | None = None
+    ) -> None:
         """Record what the campaign starts from, once.
+
+        Args:
+            classes: The labels that an answer may have.
+            embedding: The name under which embeddings are kept.
+            held: What the learner was given at the start.
+            probe: Shape (d,), the embedding of `features.probe_picture()`, by which the encoder is known again.
 
         Raises:
             StoreError: Two of the pictures held are the same, or nothing could be written.
@@ -94,7 +108,9 @@ class Store:
                     "them, or the figures would mislead."
                 )
             first[one.image] = one
-        facts = {"classes": list(classes), "embedding": embedding}
+        facts: dict[str, Any] = {"classes": list(classes), "embedding": embedding}
+        if probe is not None:
+            facts["probe"] = probe.tolist()
         with self._write() as connection:
             connection.execute(
                 insert(schema.facts), [{"name": name, "value": to_json(value)} for name, value in facts.items()]
@@ -103,7 +119,13 @@ class Store:
                 connection.execute(
                     insert(schema.held),
                     [
-                        {"position": i, "part": one.part, "name": one.name, "label": one.label, "image": one.image}
+                        {
+                            "position": i,
+                            "part": one.part,
+                            "name": readable(one.name),
+                            "label": one.label,
+                            "image": one.image,
+                        }
                         for i, one in enumerate(held)
                     ],
                 )
@@ -115,11 +137,20 @@ class Store:
         Raises:
             StoreError: The start was never recorded.
         """
+        facts = self._known_facts()
+        if name not in facts:
+            raise StoreError(f"{self.path} was never finished being made: make the campaign again.")
+        return facts[name]
+
+    def probe(self) -> NDArray[np.float64] | None:
+        """Return the embedding, shape (d,), by which the encoder is known again; None where none was recorded."""
+        found = self._known_facts().get("probe")
+        return None if found is None else np.array(found, dtype=np.float64)
+
+    def _known_facts(self) -> dict[str, Any]:
         if not self._facts:
             self._facts = {row.name: json.loads(row.value) for row in self._read(select(schema.facts))}
-        if name not in self._facts:
-            raise StoreError(f"{self.path} was never finished being made: make the campaign again.")
-        return self._facts[name]
+        return self._facts
 
     def held(self) -> list[Held]:
         """Return the pictures that the learner was given at the start, in the order given."""
@@ -150,19 +181,32 @@ class Store:
                     answer = Answer(query.id, "", proposal.label, proposal.weight, "synthesis")
                     connection.execute(insert(schema.answers), [answer_row(0, answer)])
 
-    def add_answers(self, query: Query, answers: Sequence[Answer], images: Sequence[Image.Image]) -> None:
+    def add_answers(self, query: Query, answers: Sequence[Answer], files: Sequence[bytes]) -> None:
         """Record what came back for an open query, pictures first.
+
+        Args:
+            query: The query.
+            answers: What came.
+            files: The picture of each answer, as the content of a PNG file.
 
         Raises:
             QueryDecided: The query is open no longer.
+            Refused: Another query has been answered with one of the pictures in the meantime.
             StoreError: Nothing could be written.
         """
         with self._one_sentence():
-            for answer, image in zip(answers, images, strict=True):
-                self.blobs.put(_image_name(answer.image), to_png(image))
-        with self._write() as connection:
-            _decide(connection, query.id, "answered", "")
-            connection.execute(insert(schema.answers), [answer_row(i, one) for i, one in enumerate(answers)])
+            for answer, file in zip(answers, files, strict=True):
+                self.blobs.put(_image_name(answer.image), file)
+        try:
+            with self._write() as connection:
+                _decide(connection, query.id, "answered", "")
+                connection.execute(insert(schema.answers), [answer_row(i, one) for i, one in enumerate(answers)])
+        except StoreError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise Refused(
+                    f"Another query has just been answered with a picture that came for {query.id}: give a new one."
+                ) from error
+            raise
 
     def skip(self, query: Query, reason: str) -> None:
         """Record that an open query will not be answered.
@@ -171,16 +215,21 @@ class Store:
             QueryDecided: The query is open no longer.
         """
         with self._write() as connection:
-            _decide(connection, query.id, "skipped", reason)
+            _decide(connection, query.id, "skipped", readable(reason))
 
-    def add_round(self, round: Round, weights: bytes) -> None:
-        """Record what the learner is worth after a round, its weights first; nothing if that is recorded."""
-        with self._one_sentence():
-            self.blobs.put(_weights_name(round.number), weights)
+    def add_round(self, round: Round, weights: bytes) -> bool:
+        """Record what the learner is worth after a round, its weights first, unless that is recorded.
+
+        Returns:
+            Whether it was recorded now. If not, another process was quicker, and the weights are those that it kept.
+        """
         with self._write() as connection:
             known = select(func.count()).where(schema.rounds.c.number == round.number)
-            if not connection.execute(known).scalar_one():
-                connection.execute(insert(schema.rounds).values(round_row(round)))
+            if connection.execute(known).scalar_one():
+                return False
+            self.blobs.put(_weights_name(round.number), weights)
+            connection.execute(insert(schema.rounds).values(round_row(round)))
+        return True
 
     def add_features(self, embedding: str, features: Mapping[str, NDArray[np.float64]]) -> None:
         """Keep embeddings by the name of the picture."""
