@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.collect.classifier import HeadClassifier
     from desiderata.collect.influence import predicted_gain, validation_gradient
+    from desiderata.collect.lookahead import predicted_gain_proximal
+    from desiderata.collect.quickstart import new_campaign
     from desiderata.collect.strategies import (
         ClosedLoopGenMQD,
         GenMQD,
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from desiderata.collect.synthesis import synthesise
     from desiderata.foundation.encoder import load_encoder
     from desiderata.oracles.archive import ArchiveOracle
-    from desiderata.oracles.scene import SceneOracle
+    from desiderata.oracles.scene import SceneOracle, scene_oracle
 
 __version__ = "0.1.0"
 
@@ -37,7 +39,10 @@ __all__ = [
     "SceneOracle",
     "TextInfluence",
     "load_encoder",
+    "new_campaign",
     "predicted_gain",
+    "predicted_gain_proximal",
+    "scene_oracle",
     "synthesise",
     "validation_gradient",
 ]
@@ -46,6 +51,8 @@ _MODULES = {
     "campaign.loop": ("Campaign",),
     "collect.classifier": ("HeadClassifier",),
     "collect.influence": ("predicted_gain", "validation_gradient"),
+    "collect.lookahead": ("predicted_gain_proximal",),
+    "collect.quickstart": ("new_campaign",),
     "collect.strategies": (
         "ClosedLoopGenMQD",
         "GenMQD",
@@ -57,7 +64,7 @@ _MODULES = {
     "collect.synthesis": ("synthesise",),
     "foundation.encoder": ("load_encoder",),
     "oracles.archive": ("ArchiveOracle",),
-    "oracles.scene": ("SceneOracle",),
+    "oracles.scene": ("SceneOracle", "scene_oracle"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

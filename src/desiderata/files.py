@@ -1,10 +1,15 @@
 """Staged writes: a reader sees the old file or the new one, never half of either."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from desiderata.errors import DesiderataError
+
+_NO_CHARACTERS = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
@@ -51,3 +56,30 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write `content` to `path` in one step, as UTF-8."""
     write_bytes(path, content.encode())
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that a file can be written to `path`, before somebody waits for what is to go there.
+
+    Raises:
+        DesiderataError: It is a folder, or the folder that it belongs into cannot be made or written to.
+    """
+    try:
+        if path.is_dir():
+            raise DesiderataError(f"{path} is a folder: give the name of a file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:99]}."):
+            pass
+    except FileExistsError:
+        raise DesiderataError(f"{path} cannot be written (its folder is a file): choose another place.") from None
+    except OSError as error:
+        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from None
+
+
+def readable(name: str) -> str:
+    """Return the name of a file as text that can be stored and shown.
+
+    Names of files are bytes. Those that are not UTF-8 reach Python with characters that no database and no page
+    takes; each of these becomes U+FFFD, the replacement character.
+    """
+    return _NO_CHARACTERS.sub("\ufffd", name)

@@ -151,6 +151,8 @@ def test_gains_are_followed_from_the_ideal_example_to_the_realised_one():
 def test_what_a_world_is_made_of_tells_worlds_apart():
     keys = {bench.ingredients(setting, encoder) for setting in ("iid", "narrow") for encoder in ("moji-clip", "a/b")}
     assert len(keys) == 4
+    decoded, random = (bench.ingredients("iid", "moji-clip", method) for method in ("genmqd", "random-text"))
+    assert decoded != random == bench.ingredients("iid", "moji-clip")
 
 
 def test_lines_of_reference_are_drawn_anew_when_the_sizes_change(tmp_path: Path, world: MojiBench):

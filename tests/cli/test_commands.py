@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from conftest import CLASSES, save, square
+from contracts.colours import Colours
 from desiderata.campaign.loop import Campaign
-from desiderata.cli import main
+from desiderata.campaign.records import Proposal, Query
+from desiderata.cli import main, start
+from desiderata.cli.accepted import show_accepted
+from desiderata.cli.converse import reasons
+from desiderata.cli.progress import spinner
+from desiderata.collect.strategies import STRATEGIES
+from desiderata.foundation.registry import BUNDLED_ROOT
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -31,8 +40,11 @@ def test_new_counts_what_it_found(images: Path, call: Call):
         "seed",
         "examples",
         "copies_left_out",
+        "files_left_out",
         "round",
+        "warning",
     }
+    assert (made["strategy"], made["warning"], made["files_left_out"]) == ("text-influence", None, 0)
     assert made["classes"] == list(CLASSES)
     assert sum(made["examples"].values()) == 18
     assert made["examples"]["test"] == 0
@@ -109,10 +121,13 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
     words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2"]
     status, ran = call(*words)
     assert status == 0
-    assert set(ran) == {"run", "rounds", "answered", "skipped"}
+    assert set(ran) == {"run", "rounds", "answered", "skipped", "skipped_because", "accepted"}
+    assert [set(one) for one in ran["accepted"]] == [{"query", "file", "label"}] * 6
+    assert Path(ran["accepted"][0]["file"]).name.startswith("blue")
+    assert ran["accepted"][0]["label"] == "blue"
     assert [one["number"] for one in ran["rounds"]] == [0, 1, 2]
     assert ran["answered"] == 6
-    assert call(*words)[1] == ran
+    assert call(*words)[1] == ran | {"accepted": []}
     status, seen = call("status", run)
     assert status == 0
     assert set(seen) == {
@@ -135,6 +150,7 @@ def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive:
     _, ran = call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "6")
     assert (ran["answered"], ran["skipped"]) == (15, 3)
     assert "are in the campaign already" in Campaign.open(run).queries[-1].reason
+    assert ran["skipped_because"] == {"All 15 pictures of the archive are in the campaign already": 3}
 
 
 def test_the_moji_world_with_its_own_oracle(call: Call, monkeypatch: pytest.MonkeyPatch):
@@ -144,7 +160,8 @@ def test_the_moji_world_with_its_own_oracle(call: Call, monkeypatch: pytest.Monk
     assert made["examples"] == {"initial": 20, "validation": 20, "test": 10}
     status, ran = call("run", "run", "--oracle", "scene", "--rounds", "1")
     assert status == 0
-    assert (ran["answered"], ran["skipped"]) == (10, 0)
+    assert (ran["answered"], ran["skipped"], ran["skipped_because"]) == (10, 0, {})
+    assert {one["file"] for one in ran["accepted"]} == {None}
     campaign = Campaign.open("run")
     assert [answer.label for answer in campaign.answers] == [query.label for query in campaign.queries]
     assert {answer.source for answer in campaign.answers} == {"scene"}
@@ -158,13 +175,17 @@ def test_the_report_of_a_run_says_how_to_make_it_again(run: Path, archive: Path,
     page = (run / "report.html").read_text("utf-8")
     assert "a photo of a green" in page
     assert "desiderata new run --images" in page
+    assert "\ndesiderata run run --oracle archive --archive FOLDER --rounds 1</code>" in page
     assert Campaign.open(run).history() == before
     assert call("report", run, "--out", run.parent / "other.html")[1]["report"] == str(run.parent / "other.html")
 
 
 def test_words_for_people(run: Path, archive: Path, tmp_path: Path, capsys: Capture):
     assert main(["ask", str(run)]) == 0
-    assert "r001-q01  a photo of a blue" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "r001-q01  a photo of a blue\n            predicted to help (+" in out
+    assert "with `desiderata tell" in out
+    assert "the first tell closes a query" in out
     assert main(["tell", str(run), "r001-q01", str(save(tmp_path / "a.png", "blue", 70))]) == 0
     assert "1 image of blue recorded. 2 still open in this round." in capsys.readouterr().out
     assert main(["run", str(run), "--oracle", "archive", "--archive", str(archive), "--rounds", "1"]) == 0
@@ -174,7 +195,9 @@ def test_words_for_people(run: Path, archive: Path, tmp_path: Path, capsys: Capt
 
 
 WRONG: dict[str, tuple[list[str], str]] = {
-    "no campaign": (["ask", "gone"], "gone is not a campaign: make one with `desiderata new gone`."),
+    "no campaign": (["ask", "gone"], "check the name, or make one with `desiderata new gone --images FOLDER`."),
+    "no campaign with spaces": (["ask", "not here"], "make one with `desiderata new 'not here' --images FOLDER`."),
+    "another folder": (["ask", "images"], "images is not a campaign: give the directory of one."),
     "unknown query": (["tell", "run", "r9", "a.png"], "There is no query r9 in this campaign"),
     "unknown label": (["tell", "run", "r001-q01", "a.png", "--label", "giraffe"], "'giraffe' is none of the classes"),
     "missing file": (["tell", "run", "r001-q01", "gone.png"], "gone.png does not exist"),
@@ -184,11 +207,41 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no reason": (["skip", "run", "r001-q01", "--reason", ""], "cannot be skipped without a reason"),
     "unknown oracle": (["run", "run", "--oracle", "delphi", "--rounds", "1"], "no oracle called 'delphi'"),
     "archive without folder": (["run", "run", "--oracle", "archive", "--rounds", "1"], "needs a folder to search"),
-    "run exists": (["new", "run", "--images", "images", "--encoder", "colours"], "run is a campaign already"),
+    "scenes for the user's own": (["run", "run", "--oracle", "scene", "--rounds", "1"], "--world moji only"),
+    "scenes from an archive": (
+        ["run", "run", "--oracle", "scene", "--rounds", "1", "--archive", "images"],
+        "--archive goes with --oracle archive",
+    ),
+    "similarity of scenes": (
+        ["run", "run", "--oracle", "scene", "--rounds", "1", "--least-similarity", "0.3"],
+        "--least-similarity goes with --oracle archive",
+    ),
+    "scenes unchecked": (
+        ["run", "run", "--oracle", "scene", "--rounds", "1", "--no-class-check"],
+        "--no-class-check goes with --oracle archive",
+    ),
+    "report to a folder": (["report", "run", "--out", "images"], "images is a folder: give the name of a file."),
+    "report below a file": (
+        ["report", "run", "--out", "notes.txt/a.html"],
+        "cannot be written (its folder is a file)",
+    ),
+    "run exists": (
+        ["new", "run", "--images", "images", "--encoder", "colours"],
+        "go on with `desiderata ask run`, or choose",
+    ),
+    "captions": (
+        ["new", "x", "--images", "images", "--encoder", "colours", "--captions", "nope.txt"],
+        "nope.txt is not a file: give --captions a text file",
+    ),
     "neither": (["new", "x"], "give either --images or --world"),
     "both": (["new", "x", "--images", "images", "--world", "moji"], "give either --images or --world"),
     "world": (["new", "x", "--world", "mars"], "no world called 'mars'"),
     "setting": (["new", "x", "--world", "moji", "--encoder", "colours", "--setting", "odd"], "setting"),
+    "setting of a folder": (
+        ["new", "x", "--images", "images", "--encoder", "colours", "--setting", "iid"],
+        "--setting goes with --world moji",
+    ),
+    "seed": (["new", "x", "--images", "images", "--encoder", "colours", "--seed", str(2**32)], "out of range"),
     "extra": (["new", "x", "--world", "moji", "--test", "images"], "--test goes with --images"),
     "encoder": (["new", "x", "--images", "images", "--encoder", "none"], "No model is called 'none'"),
     "strategy": (
@@ -262,6 +315,118 @@ def test_ctrl_c_says_how_to_go_on(run: Path, archive: Path, monkeypatch: pytest.
     assert "desiderata run" in err
     assert "give the same command again" in err
     assert main(words) == 0
+
+
+def test_new_says_what_its_figures_rest_on(images: Path, tmp_path: Path, capsys: Capture):
+    shutil.copy(images / "red" / "0.png", images / "red" / "copy.png")
+    (images / "red" / "a.tiff").touch()
+    (images / "__MACOSX" / "red").mkdir(parents=True)
+    (images / "__MACOSX" / "red" / "._0.png").touch()
+    assert main(["new", "run", "--images", str(images), "--encoder", "colours"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"Accuracy is measured on \d validation pictures; give --test FOLDER for a figure that no", out)
+    assert "1 image was left out because it is a copy of another." in out
+    assert "1 file left out (a.tiff): only JPEG, PNG and WebP images are read." in out
+    for label in CLASSES:
+        save(tmp_path / "test" / label / "a.png", label, 60)
+    assert main(["new", "other", "--images", str(images), "--test", "test", "--encoder", "colours"]) == 0
+    assert "Accuracy is measured" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["moji-clip", str(BUNDLED_ROOT / "moji-clip")])
+def test_the_drawn_encoder_is_warned_of_for_photographs(
+    given: str, images: Path, call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("desiderata.collect.build.load_encoder", lambda _: Colours())
+    assert main(["new", "run", "--images", str(images), "--encoder", given]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("moji-clip knows drawn scenes only")
+    assert err.count("\n") == 1
+    assert call("new", "other", "--images", images, "--encoder", given)[1]["warning"] == err.strip()
+    monkeypatch.setattr("desiderata.collect.start.PER_CLASS", {"initial": 2, "validation": 2, "test": 1})
+    assert call("new", "drawn", "--world", "moji")[1]["warning"] is None
+
+
+def test_strategies_are_those_there_are_and_are_found_as_reports_spell_them(images: Path, call: Call):
+    assert set(start.STRATEGIES) == set(STRATEGIES)
+    words = ["--images", images, "--encoder", "colours", "--strategy"]
+    assert call("new", "a", *words, "GenMQD-Fea")[1]["strategy"] == "genmqd-fea"
+    assert call("new", "b", *words, "RandomText")[1]["strategy"] == "random-text"
+
+
+def test_doubtful_sentences_are_marked():
+    def said(**evidence: float) -> str:
+        return reasons(Query("r001-q01", 1, Proposal("otter", "an otter", evidence=evidence)))
+
+    assert said(predicted_gain=-0.0021, class_agreement=0.5) == "predicted to harm (-2.1 thousandths of a nat)"
+    assert [said(predicted_gain=gain).split("(")[1].split()[0] for gain in (0.1942, 4e-5)] == ["+194", "+0.04"]
+    assert said(class_agreement=0.2) == "may not show an otter: skip it if it makes no sense"
+    assert said() == ""
+
+
+def test_a_class_may_be_spelt_as_its_folder(images: Path, call: Call, tmp_path: Path):
+    (images / "red").rename(images / "dark_red")
+    call("new", "run", "--images", images, "--encoder", "colours")
+    call("ask", "run")
+    told = call("tell", "run", "r001-q01", save(tmp_path / "a.png", "red", 70), "--label", "dark_red")[1]
+    assert told["answers"][0]["label"] == "dark red"
+
+
+def test_a_run_names_what_it_took_and_why_it_skipped(run: Path, archive: Path, capsys: Capture):
+    words = ["run", str(run), "--oracle", "archive", "--archive", str(archive), "--rounds"]
+    assert main([*words, "1"]) == 0
+    out = capsys.readouterr().out
+    assert "Accepted:\n  r001-q01  blue" in out
+    assert ".png  blue\n" in out
+    assert "Skipped:" not in out
+    assert main([*words, "2", "--least-similarity", "0.999"]) == 0
+    out = capsys.readouterr().out
+    assert "Accepted:" not in out
+    assert "  3 queries: Nothing in the archive is near enough\n  A lower --least-similarity" in out
+
+
+def test_the_report_lists_what_was_typed_to_answer(run: Path, tmp_path: Path, call: Call):
+    call("ask", run)
+    call("tell", run, "r001-q02", save(tmp_path / "a.png", "green", 70))
+    call("report", run)
+    page = (run / "report.html").read_text("utf-8")
+    assert "\ndesiderata ask run  # for each round\ndesiderata tell run r001-q02 FILES</code>" in page
+    assert "--strategy text-influence" in page
+
+
+def test_a_spinner_is_for_terminals(capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    with spinner("Waiting"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
+    with spinner("Waiting", quiet=True):
+        pass
+    assert capsys.readouterr().err == ""
+    with spinner("Waiting"):
+        pass
+    assert "Waiting" in capsys.readouterr().err
+
+
+def test_long_lists_of_files_are_cut(capsys: Capture):
+    show_accepted([{"query": "q", "file": f"{i}.png", "label": "cat"} for i in range(23)])
+    assert capsys.readouterr().out.count("\n") == 1 + 20 + 1
+    show_accepted([{"query": "q", "file": None, "label": "cat"}])
+    assert capsys.readouterr().out == ""
+
+
+def test_the_list_of_models_names_the_size_of_a_download(capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["models", "list"]) == 0
+    assert "(about 600 MB)" in capsys.readouterr().out
+
+
+def test_retries_of_the_hub_are_not_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HF_HUB_VERBOSITY", raising=False)
+    assert main(["--version"]) == 0
+    assert os.environ["HF_HUB_VERBOSITY"] == "error"
+    monkeypatch.setenv("HF_HUB_VERBOSITY", "info")
+    assert main(["--version"]) == 0
+    assert os.environ["HF_HUB_VERBOSITY"] == "info"
 
 
 def test_version(capsys: Capture):

@@ -1,12 +1,15 @@
 """An archive is searched by the sentence, brings each picture once, and says when nothing fits."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from contracts.colours import CLASSES, Colours
 from contracts.oracle import OracleContract, ask
 from desiderata.campaign.features import FeatureCache
 from desiderata.campaign.images import digest_of, read_image
@@ -15,32 +18,9 @@ from desiderata.campaign.records import Query
 from desiderata.errors import DesiderataError
 from desiderata.oracles.archive import ArchiveOracle
 from desiderata.oracles.by_text import ByText
-from desiderata.oracles.scene import SceneOracle
-from desiderata.worlds.moji.grammar import CannotParse
+from desiderata.oracles.scene import scene_oracle
 
-CLASSES = ("red", "green", "blue")
 RNG = np.random.default_rng(0)
-
-
-class Colours:
-    """Pictures and sentences in the space of colours; counts what it had to embed."""
-
-    name = "colours"
-    dim = 3
-
-    def __init__(self, tint: float = 0.0) -> None:
-        self.embedded = 0
-        self.tint = tint
-
-    def images(self, images):
-        self.embedded += len(images)
-        rows = np.array([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images])
-        rows += np.array([self.tint, 0, 1e-6])
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def texts(self, texts):
-        rows = np.array([[name in text for name in CLASSES] for text in texts], float) + 1e-9
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def paint(path: Path, red: int, green: int, blue: int) -> str:
@@ -79,7 +59,7 @@ class TestContract(OracleContract):
 class TestScenesContract(OracleContract):
     @pytest.fixture
     def make(self) -> Callable[[], ByText]:
-        return lambda: ByText(SceneOracle(), "scene", CannotParse, n=2)
+        return lambda: scene_oracle(pictures=2)
 
     @pytest.fixture
     def query(self) -> Query:
@@ -91,7 +71,7 @@ class TestScenesContract(OracleContract):
 
 
 def test_scenes_are_labelled_by_what_they_show():
-    came = ByText(SceneOracle(), "scene", CannotParse).answer(ask("a photo of a lorry", "cat"), RNG)
+    came = scene_oracle().answer(ask("a photo of a lorry", "cat"), RNG)
     assert [label for _, label in came] == ["truck"]
 
 
@@ -124,6 +104,16 @@ def test_the_class_is_checked_unless_that_is_turned_off(folder: Path):
         ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.1).answer(ask("blue", "blue"), RNG)
     trusting = ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.1, check_class=False)
     assert trusting.answer(ask("blue", "blue"), RNG)[0][0].name == "brick.png"
+
+
+def test_a_picture_of_none_of_the_classes_is_not_accepted(folder: Path):
+    paint(folder / "grey.png", 140, 120, 120)
+    for path in ("crimson.png", "copy of crimson.png", "deep/brick.png"):
+        (folder / path).unlink()
+    with pytest.raises(CannotAnswer, match=r"nearest picture, grey\.png, looks like something else"):
+        ArchiveOracle(folder, Colours(), CLASSES).answer(ask("a red square", "red"), RNG)
+    trusting = ArchiveOracle(folder, Colours(), CLASSES, check_class=False)
+    assert trusting.answer(ask("a red square", "red"), RNG)[0][0].name == "grey.png"
 
 
 def test_a_second_search_embeds_nothing_and_finds_the_same(folder: Path):
@@ -162,12 +152,57 @@ def test_an_interrupted_search_keeps_what_it_had(tmp_path: Path, monkeypatch: py
     assert again.embedded == 1 + 2
 
 
-def test_folders_and_caches_that_cannot_be_used(tmp_path: Path, own_cache: Path):
+def test_an_archive_that_disappears_says_nothing_about_the_query(folder: Path):
+    oracle = ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.5)
+    away = folder.rename(folder.parent / "away")
+    for _ in range(2):  # a disk that was taken away may leave its folder behind, empty
+        with pytest.raises(DesiderataError, match=r"archive is gone: put it back") as gone:
+            oracle.answer(ask("red", "red"), RNG)
+        assert not isinstance(gone.value, CannotAnswer)
+        folder.mkdir(exist_ok=True)
+    folder.rmdir()
+    away.rename(folder)
+    assert oracle.answer(ask("red", "red"), RNG)[0][0].name == "copy of crimson.png"
+
+
+def test_only_pictures_that_are_still_there_are_brought(folder: Path):
+    oracle = ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.5)
+    (folder / "copy of crimson.png").unlink()
+    assert oracle.answer(ask("red", "red"), RNG)[0][0].name == "brick.png"
+    (folder / "deep" / "brick.png").unlink()
+    with pytest.raises(CannotAnswer, match="The pictures of red that would fit are in the archive no longer"):
+        oracle.answer(ask("red", "red"), RNG)
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path):
     with pytest.raises(DesiderataError, match="is not a folder"):
         ArchiveOracle(tmp_path / "gone", Colours(), CLASSES)
     (tmp_path / "a.jpg").write_bytes(b"GIF89a")
     with pytest.raises(DesiderataError, match="no image that can be read, and 1 that cannot"):
         ArchiveOracle(tmp_path, Colours(), CLASSES)
-    (own_cache / "features-1.db").write_bytes(b"damaged" * 500)
-    with pytest.raises(DesiderataError, match="cannot be used"):
-        ArchiveOracle(tmp_path, Colours(), CLASSES)
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "a folder", "no folder"])
+def test_without_a_cache_everything_is_embedded(
+    trouble: str, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if trouble == "damaged":
+        (own_cache / "features-1.db").write_bytes(b"damaged" * 500)
+    elif trouble == "a folder":
+        (own_cache / "features-1.db").mkdir()
+    else:
+        monkeypatch.setenv("DESIDERATA_CACHE", str(folder / "notes.txt"))
+    for _ in range(2):
+        encoder = Colours()
+        assert len(ArchiveOracle(folder, encoder, CLASSES)) == 3
+        assert encoder.embedded == 5
+
+
+def test_a_cache_that_cannot_be_written_is_still_read(folder: Path, own_cache: Path):
+    ArchiveOracle(folder, Colours(), CLASSES)
+    paint(folder / "new.png", 10, 10, 250)
+    with closing(sqlite3.connect(own_cache / "features-1.db")) as cache:
+        cache.execute("CREATE TRIGGER full BEFORE INSERT ON features BEGIN SELECT RAISE(ABORT, 'full'); END")
+    encoder = Colours()
+    assert len(ArchiveOracle(folder, encoder, CLASSES)) == 4
+    assert encoder.embedded == 2

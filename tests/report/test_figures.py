@@ -102,3 +102,23 @@ def test_the_same_seed_gives_the_same_map():
         for _ in range(2)
     ]
     assert np.array_equal(made[0].initial, made[1].initial)
+
+
+@pytest.mark.parametrize("width", [343, 720])
+def test_names_are_drawn_as_they_are_written(width):
+    names = ("a $\\frac$ b", "5 $ and 6 $", "bell\x07", "two\nlines", "猫")
+    drawn = ("a $\\frac$ b", "5 $ and 6 $", "bell\ufffd", "two lines", "猫")
+    features = np.random.default_rng(0).normal(size=(15, 8))
+    points = layout.feature_map(Points(features, names * 3), none(), none(), none())
+    assert points is not None
+    text = svg.inline(figures.feature_map(points, width), "m", "d")
+    assert all(f">{name}</text>" in text for name in drawn)
+    curves = [Curve(name, np.array([0, 5]), np.full((1, 2), 0.5)) for name in names]
+    text = svg.inline(figures.curves(Report(title="t", curves=curves), width), "c", "d")
+    assert all((f">{name}  50.0</text>" in text) == (width == 720) for name in drawn)
+
+
+def test_what_was_collected_is_named():
+    curve = Curve("m", np.array([0, 5]), np.full((1, 2), 0.5))
+    text = svg.inline(figures.curves(Report(title="t", curves=[curve], unit="example"), 720), "c", "d")
+    assert "examples collected" in text

@@ -31,6 +31,16 @@ def test_share_agrees_with_scipy():
     assert intervals.of_share(0.83, 100)[1:] == pytest.approx((wilson.low, wilson.high))
 
 
+def test_change_is_newcombes():
+    found = intervals.of_change(0.5, 0.6, 100)
+    assert found.value == pytest.approx(0.1)
+    assert found.low < 0 < found.high
+    assert intervals.of_change(0.5, 0.6, 1000).low > 0
+    forth, back = intervals.of_change(0.3, 0.7, 50), intervals.of_change(0.7, 0.3, 50)
+    assert (forth.low, forth.high) == pytest.approx((-back.high, -back.low))
+    assert intervals.of_change(1.0, 1.0, 20).low < 0, "all right twice leaves room on either side"
+
+
 def test_rank_agreement_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     rho = 0.6

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contracts.colours import CLASSES, Colours
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.learner import Held
 from desiderata.campaign.loop import Campaign
@@ -13,21 +14,6 @@ from desiderata.collect.data import LabelledSet
 from desiderata.collect.learner import CollectLearner
 from desiderata.report.build import of_campaign
 from desiderata.report.page import render
-
-CLASSES = ("red", "green", "blue")
-
-
-class Colours:
-    name = "colours"
-    dim = 3
-
-    def images(self, images):
-        rows = np.array([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images]) + 1e-6
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def texts(self, texts):
-        rows = np.array([[name in text for name in CLASSES] for text in texts], float) + 1e-6
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 class Ask:
@@ -141,6 +127,9 @@ def test_without_test_pictures_it_says_what_it_measures_on():
     assert report.zero_shot is None
     assert report.test_examples == 9
     assert any("no test pictures" in note for note in report.notes)
+    assert report.validated
+    assert "of validation pictures" in render(report)
+    assert {query.source for query in report.asked if query.images} == {"paint"}
     assert report.confusion is not None
     assert report.confusion.counts_after.sum() == 9
 
@@ -150,7 +139,7 @@ def test_before_the_first_answer():
     made.ask()
     report = of_campaign(made)
     assert [query.images for query in report.asked] == [[], [], []]
-    assert "nothing has been collected yet" in render(report)
+    assert "Nothing has come back yet." in render(report)
 
 
 def test_points_that_need_no_picture():

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from desiderata.errors import DesiderataError
-from desiderata.report import Asked, Confusion, Curve, FeatureMap, Report, write_report
+from desiderata.report import Asked, Confusion, Curve, FeatureMap, Report, words, write_report
+from desiderata.report.build import NAMES
 from desiderata.report.page import render
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -148,7 +149,58 @@ def test_an_empty_report_says_so():
 
 def test_before_the_first_round():
     page = Page(render(Report(title="new", curves=[Curve("GenMQD", np.array([0]), np.array([[0.5]]))])))
-    assert "recognises 50.0\u00a0% of new pictures; nothing has been collected yet" in page.text
+    assert "Nothing has come back yet. The classifier recognises 50.0\u00a0% of new pictures." in page.text
+    assert "There is no curve yet" in page.text
+    assert not [a for a in page.named("svg") if "figure" in a.get("class", "")]
+
+
+def test_too_little_is_said_in_a_sentence_and_not_drawn():
+    counts = np.array([[3, 1], [2, 2]])
+    image = np.zeros((8, 8, 3), np.uint8)
+    few = [one(evidence={"predicted_gain": 0.1}, images=[image], shown=["cat"], realised_gain=0.1)] * 2
+    early = Page(
+        render(
+            Report(
+                title="skipped",
+                curves=[Curve("GenMQD", np.array([0, 0]), np.array([[0.5, 0.5]]))],
+                asked=few,
+                confusion=Confusion(("cat", "dog"), counts, counts),
+            )
+        )
+    )
+    assert "There is no curve yet" in early.text
+    assert "once three requests or more are answered" in early.text
+    assert "Nothing was learnt yet" in early.text
+    assert len([a for a in early.named("table") if a.get("class") == "heat"]) == 1
+    assert not [a for a in early.named("svg") if "figure" in a.get("class", "")]
+    assert "helped most" not in early.text
+    assert "#gains" in [a.get("href") for a in early.named("a")]
+
+
+def test_the_best_request_is_one_of_those_answered():
+    image = np.zeros((8, 8, 3), np.uint8)
+    answered = [one(images=[image], shown=["cat"], realised_gain=0.01 * i) for i in range(5)]
+    assert "of 5 answered" in render(Report(title="r", asked=[*answered, one(), one(skipped="no")]))
+    assert "helped most" not in render(Report(title="r", asked=[*answered[:4], one(), one(skipped="no")]))
+
+
+def test_pictures_of_an_archive_are_not_said_to_show_anything():
+    image = np.zeros((8, 8, 3), np.uint8)
+    archived = one(images=[image], shown=["cat"], source="archive")
+    assert "Nobody looked at the pictures" in (alone := render(Report(title="r", asked=[archived])))
+    assert "A picture that shows" not in alone
+    both = render(Report(title="r", asked=[archived, one(images=[image], shown=["cat"], source="person")]))
+    assert "learnt as what it shows" in both
+    assert "one from an archive as what" in both
+
+
+def test_names_and_units_are_explained(html):
+    page = Page(html)
+    assert words.METHODS["RandomText"] in page.text
+    assert words.METHODS["GenMQD-Fea"] not in page.text, "only those that appear"
+    assert page.text.count(words.NATS) == 2
+    assert set(words.METHODS) == set(NAMES.values())
+    assert "#notes" in [a.get("href") for a in page.named("a")]
 
 
 def test_open_skipped_and_wordless_queries():
@@ -190,6 +242,12 @@ def test_a_hundred_photographs_stay_small_and_quick(full, tmp_path):
     write_report(replace(full, asked=asked), tmp_path / "report.html")
     assert time.process_time() - started < 10
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DesiderataError, match=r"report\.html cannot be written \(.*\): choose another place\.$"):
+        write_report(Report(title="r"), tmp_path / "notes.txt" / "report.html")
 
 
 def test_a_report_that_fails_leaves_the_last_one(full, tmp_path, monkeypatch):

@@ -46,6 +46,29 @@ def test_a_loss_is_not_dressed_up():
     assert "15.0 points more" in said
 
 
+def test_a_change_that_may_be_none_is_called_that():
+    said, _ = told(curve("ours", [0.5, 0.6]), test_examples=40)
+    assert said == (
+        "With 10 pictures collected as it asked, the classifier recognises 60.0 % of new pictures, after 50.0 % "
+        "before: no clear change yet."
+    )
+    said, _ = told(curve("ours", [0.5, 0.6]), test_examples=4000)
+    assert "went from recognising 50.0 % of new pictures to 60.0 %" in said
+    assert "no clear change yet" in told(curve("ours", [0.5, 0.6], [0.5, 0.49]))[0]
+
+
+def test_validation_pictures_are_not_called_new():
+    said, _ = told(curve("ours", [0.5, 0.9]), test_examples=400, validated=True)
+    assert "of validation pictures to 90.0 %" in said
+
+
+def test_nothing_came_back():
+    assert told(Curve("ours", np.array([0, 0]), np.array([[0.5, 0.5]]))) == [
+        "Nothing has come back yet. The classifier recognises 50.0 % of new pictures.",
+        "",
+    ]
+
+
 def test_only_what_both_collected_is_compared():
     said, _ = told(curve("ours", [0.5, 0.6, 0.7]), curve("random", [0.5, 0.55]), control="random")
     assert "10 pictures collected by random brought it to 55.0 %, 5.0 points less" in said

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from desiderata.errors import DesiderataError
-from desiderata.worlds.folder import image_files, read_folders
+from desiderata.worlds.folder import image_files, other_files, read_folders
 
 
 def fill(root: Path, **classes: int) -> Path:
@@ -48,6 +48,17 @@ def test_image_files_are_found_in_order_and_hidden_ones_are_not(tmp_path: Path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(p.relative_to(tmp_path)) for p in image_files(tmp_path)] == ["a/z.png", "b.JPG", "c.webp"]
+
+
+def test_what_an_archiver_adds_is_ignored_and_other_files_are_known(tmp_path: Path):
+    fill(tmp_path, cat=2, dog=2)
+    for name in ("__MACOSX/cat/._0.jpg", "cat/__MACOSX/1.png", "cat/a.tiff", "dog/.DS_Store", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    world = read_folders(tmp_path)
+    assert world.classes == ("cat", "dog")
+    assert len(world.initial) + len(world.validation) == 4
+    assert [path.name for path in other_files(tmp_path)] == ["a.tiff", "notes.txt"]
 
 
 def flat(tmp: Path) -> None:

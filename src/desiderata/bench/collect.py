@@ -11,7 +11,6 @@ from typing import Any
 
 from desiderata.bench.world import MojiBench, Sizes
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.oracle import Oracle
 from desiderata.campaign.records import Query
 from desiderata.collect.build import DECODERS
 from desiderata.collect.learner import CollectLearner
@@ -20,15 +19,16 @@ from desiderata.collect.strategies import STRATEGIES, make_strategy
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.registry import content_key
-from desiderata.oracles.by_text import ByText
-from desiderata.oracles.scene import SceneOracle
-from desiderata.worlds.moji.reader import CannotParse
+from desiderata.oracles.scene import scene_oracle
 from desiderata.worlds.moji.sampler import AT_LARGE, TYPICAL
 from desiderata.worlds.moji.scene import CLASSES
 from desiderata.worlds.moji.settings import SETTINGS
 
 FIRST_SEED = 100
 """Seeds below were used to develop the strategies; what is reported comes from seeds that nobody looked at."""
+
+DECODED = ("genmqd", "genmqd-closed")
+"""Methods whose sentences come from a decoder."""
 
 EXAMINED = (1, 2, 5, 10, 20, 30, 40, 50)
 """Rounds in which the worth of every answer is measured: what was foreseen against what came of it."""
@@ -98,7 +98,11 @@ class Plan:
 
     def cells(self) -> Iterator[Cell]:
         """Yield every cell, all methods of a seed together."""
-        made_of = {setting: ingredients(setting, self.encoder) for setting in self.settings}
+        made_of = {
+            (setting, method): ingredients(setting, self.encoder, method)
+            for setting in self.settings
+            for method in self.methods
+        }
         for seed in range(FIRST_SEED, FIRST_SEED + self.seeds):
             for setting in self.settings:
                 for method in self.methods:
@@ -111,14 +115,24 @@ class Plan:
                         self.sizes.initial,
                         self.sizes.validation,
                         self.sizes.test,
-                        made_of[setting],
+                        made_of[setting, method],
                     )
 
 
-def ingredients(setting: str, encoder: str) -> str:
-    """Return a short key of what a setting's pictures and features come from: change any, and results start anew."""
-    models = [encoder, *filter(None, [DECODERS.get(encoder)])]
-    parts = [repr(SETTINGS[setting]), repr(AT_LARGE), repr(TYPICAL), *map(content_key, models)]
+def ingredients(setting: str, encoder: str, method: str = "") -> str:
+    """Return a short key of what results come from: change any of it, and they start anew.
+
+    Args:
+        setting: Name of the setting; its distributions, the bank's and the oracle's count.
+        encoder: Name of the encoder, whose files count.
+        method: Name of the strategy; where a decoder writes its sentences, the decoder's files count too.
+
+    Returns:
+        Twelve hexadecimal digits.
+    """
+    decoder = DECODERS.get(encoder) if method in DECODED else None
+    parts = [repr(SETTINGS[setting]), repr(AT_LARGE), repr(TYPICAL), content_key(encoder)]
+    parts += [content_key(decoder)] if decoder else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -153,11 +167,6 @@ def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
 def _row(query: Query, worth: Worth | None) -> dict[str, Any]:
     row = {"round": query.round, "label": query.label, "text": query.text, **query.proposal.evidence}
     return row if worth is None else row | {f"realised_{name}": value for name, value in asdict(worth).items()}
-
-
-def scene_oracle() -> Oracle:
-    """Return the oracle that answers sentences with scenes, one picture for each query."""
-    return ByText(SceneOracle(), "scene", CannotParse)
 
 
 def run_plan(

@@ -6,6 +6,7 @@ needs; models, databases and tables are imported inside the commands, so that `-
 
 import importlib
 import importlib.util
+import io
 import json
 import shlex
 import sys
@@ -15,6 +16,7 @@ from typing import Annotated
 import typer
 
 from desiderata import __version__
+from desiderata.cli.quiet import quiet_hub
 from desiderata.errors import DesiderataError
 
 GROUPS = ("start", "converse", "look", "demo", "bench", "models")
@@ -25,7 +27,7 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="desiderata",
     help="Tells you, in plain words, which images your classifier needs next.",
-    epilog="With --json a command prints one JSON object; an error is {“error”: …} and exit status 2.",
+    epilog='With --json a command prints one JSON object; an error is {"error": "..."} and exit status 2.',
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for an error that the caller can put right, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
+    quiet_hub()
     try:
         status = app(args=words, prog_name="desiderata", standalone_mode=False)
     except DesiderataError as error:

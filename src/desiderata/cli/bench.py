@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from desiderata.cli.output import AsJson, show_json
-from desiderata.cli.threads import use_physical_cores
 from desiderata.errors import DesiderataError
+from desiderata.threads import use_physical_cores
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def collect(
     from desiderata.bench.collect import Plan, lines_of_reference, run_plan
     from desiderata.bench.summary import write_summary
     from desiderata.bench.world import Sizes
-    from desiderata.cli.progress import bar
+    from desiderata.cli.progress import bar, spinner
     from desiderata.collect.strategies import STRATEGIES
     from desiderata.worlds.moji.settings import SETTINGS
 
@@ -52,7 +52,8 @@ def collect(
         encoder,
         Sizes(test=test),
     )
-    reference = lines_of_reference(plan, out)
+    with spinner("Measuring zero-shot and ceiling", quiet=json):
+        reference = lines_of_reference(plan, out)
     with bar("Running", quiet=json) as progress:
         results = run_plan(plan, out, processes, progress)
     text = write_summary(results, reference, out)

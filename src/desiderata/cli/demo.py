@@ -1,15 +1,15 @@
 """`desiderata demo`: the main job, start to end, in two minutes."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, show_json
-from desiderata.cli.threads import use_physical_cores
+from desiderata.cli.output import AsJson, command, show_json
+from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
 
 METHODS = ("text-influence", "random-text", "genmqd")
@@ -36,10 +36,12 @@ def demo(
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.progress import bar
     from desiderata.collect.build import create, make_oracle
+    from desiderata.files import check_writable
     from desiderata.report import write_report
     from desiderata.report.build import NAMES, of_campaign
 
-    use_physical_cores()
+    path = out / "report.html"
+    check_writable(path)
     campaigns: list[Campaign] = []
     with bar("Starting", quiet=json) as progress:
         done, steps = 0, len(METHODS) * (rounds + 1) + 1
@@ -47,7 +49,7 @@ def demo(
             progress(done, steps, f"{NAMES.get(method, method)}: looking at the first pictures")
             run = out / method
             config = Config(seed, "collect", {"kind": "moji", "setting": setting}, "moji-clip", {"name": method})
-            campaign = Campaign.open(run) if run.exists() else create(run, config)[0]
+            campaign = _reopened(run, config) if run.exists() else create(run, config)[0]
             for number in range(1, rounds + 1):
                 done += 1
                 progress(done, steps, f"{NAMES.get(method, method)}: round {number} of {rounds}")
@@ -56,10 +58,22 @@ def demo(
             campaigns.append(campaign)
         progress(done, steps, "Writing the report")
         options = ["--rounds", str(rounds), "--setting", setting, "--seed", str(seed)]
-        command = shlex.join(["desiderata", "demo", str(out), *options])
-        path = out / "report.html"
-        write_report(of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=command), path)
+        again = command("demo", out, *options)
+        write_report(of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=again), path)
     _close(campaigns, path, json)
+
+
+def _reopened(run: Path, config: "Config") -> "Campaign":
+    from desiderata.campaign.loop import Campaign
+
+    campaign = Campaign.open(run)
+    if campaign.config != config:
+        made = campaign.config
+        raise DesiderataError(
+            f"{run} holds another demonstration (setting {made.world.get('setting')}, seed {made.seed}): choose "
+            "another folder, or give its setting and seed."
+        )
+    return campaign
 
 
 def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:

@@ -1,16 +1,21 @@
 """`desiderata status | report`: looking at a run."""
 
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, Run, query_json, round_json, show_json
+from desiderata.cli.output import AsJson, Run, collected, command, decided, query_json, round_json, show_json
 
 if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Round
+
+
+MOST_TELLS = 10
+"""Of the commands of a report; the rest is counted."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +36,7 @@ def status(run: Run, json: AsJson = False) -> None:
     queries, rounds = campaign.queries, campaign.rounds
     statuses = [query.status for query in queries]
     still_open = [query for query in queries if query.status == "open"]
-    images = sum(1 for answer in campaign.answers if answer.image)
+    answers = campaign.answers
     if json:
         show_json(
             {
@@ -43,29 +48,36 @@ def status(run: Run, json: AsJson = False) -> None:
                 "rounds": [round_json(one) for one in rounds],
                 "answered": statuses.count("answered"),
                 "skipped": statuses.count("skipped"),
-                "images": images,
+                "images": sum(bool(answer.image) for answer in answers),
                 "open": [query_json(query) for query in still_open],
             }
         )
         return
+    if rounds:
+        _show_rounds(rounds)
+    else:
+        print("Nothing is measured yet, because the campaign was stopped while it was made.")
+    print(f"{decided(statuses.count('answered'), statuses.count('skipped'))}, {collected(answers)}.")
+    print(
+        f"{len(still_open)} open: {', '.join(q.id for q in still_open)}"
+        if still_open
+        else f"Next: {command('ask', run)}"
+    )
+
+
+def _show_rounds(rounds: "Sequence[Round]") -> None:
     from rich.console import Console
     from rich.table import Table
 
     shown = [
         name for name in ("validation_accuracy", "test_accuracy", "validation_loss") if name in rounds[0].metrics
     ]
-    table = Table("round", "images", *(name.replace("_", " ") for name in shown), box=None)
+    table = Table("round", "examples", *(name.replace("_", " ") for name in shown), box=None)
     for one in rounds:
         values = [one.metrics[name] for name in shown]
         words = [f"{v:.1%}" if "accuracy" in name else f"{v:.4f}" for name, v in zip(shown, values)]
         table.add_row(str(one.number), str(one.examples), *words)
     Console().print(table)
-    print(f"{statuses.count('answered')} queries answered, {statuses.count('skipped')} skipped, {images} images.")
-    print(
-        f"{len(still_open)} open: {', '.join(q.id for q in still_open)}"
-        if still_open
-        else f"Next: desiderata ask {run}"
-    )
 
 
 def report(
@@ -79,10 +91,13 @@ def report(
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.progress import bar
+    from desiderata.files import check_writable
 
     path = out or run / "report.html"
+    campaign = Campaign.open(run)
+    check_writable(path)
     with bar("Measuring what each answer was worth", quiet=json) as progress:
-        _write(Campaign.open(run), path, progress)
+        _write(campaign, path, progress)
     if json:
         show_json({"run": str(run), "report": str(path)})
     else:
@@ -94,19 +109,42 @@ def _write(campaign: "Campaign", path: Path, progress: "Callable[[int, int], Non
     from desiderata.report.build import of_campaign
 
     campaign.settle()
-    write_report(of_campaign(campaign, command=_command(campaign), progress=progress), path)
+    write_report(of_campaign(campaign, command=_commands(campaign), progress=progress), path)
 
 
-def _command(campaign: "Campaign") -> str:
-    """Return what to type to make this campaign again; empty for one that was made from Python."""
+def _commands(campaign: "Campaign") -> str:
+    """Return what to type to make this campaign again, a command a line; empty for one that was made from Python."""
     config = campaign.config
     if config.half != "collect":
         return ""
-    words = ["desiderata", "new", campaign.path.name if campaign.path else "RUN"]
+    name = campaign.path.resolve().name if campaign.path else "RUN"
+    return "\n".join([_new(config, name), *_answering(campaign, name)])
+
+
+def _answering(campaign: "Campaign", name: str) -> list[str]:
+    """Return the commands by which its queries were answered."""
+    sources = [answer.source for answer in campaign.answers]
+    rounds = ["--rounds", campaign.rounds[-1].number if campaign.rounds else 1]
+    lines = []
+    if "scene" in sources:
+        lines.append(command("run", name, "--oracle", "scene", *rounds))
+    if "archive" in sources:
+        lines.append(command("run", name, "--oracle", "archive", "--archive", "FOLDER", *rounds))
+    by_hand = {a.query_id: None for a in campaign.answers if a.image and a.source not in ("scene", "archive")}
+    if by_hand:
+        lines.append(f"{command('ask', name)}  # for each round")
+        lines += [f"{command('tell', name, query)} FILES" for query in list(by_hand)[:MOST_TELLS]]
+    if len(by_hand) > MOST_TELLS:
+        lines.append(f"# and {len(by_hand) - MOST_TELLS} more of them")
+    return lines or [command("ask", name)]
+
+
+def _new(config: "Config", name: str) -> str:
+    words = ["new", name]
     for name, value in config.world.items():
         if name != "kind":
             words += [f"--{name.replace('_', '-')}", str(value)]
         elif value != "folder":
             words += ["--world", str(value)]
     words += ["--encoder", config.encoder, "--strategy", str(config.strategy["name"]), "--seed", str(config.seed)]
-    return shlex.join(words + ["--warm-start"] * bool(config.head.get("warm_start")))
+    return command(*words, *["--warm-start"] * bool(config.head.get("warm_start")))

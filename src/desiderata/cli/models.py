@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from desiderata.foundation.registry import ModelEntry
 
 
+DOWNLOADS = {"clip-vit-b32": "about 600 MB", "clip-vit-l14": "about 1.7 GB"}
+"""What fetching a model from the hub takes."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="List, describe and train pretrained models.")
@@ -41,7 +45,8 @@ def list_models(json: AsJson = False) -> None:
 
     table = Table("name", "kind", "where", "about", box=None)
     for model in MODELS.values():
-        table.add_row(model.name, model.kind, "bundled" if model.bundled else model.source, model.about)
+        size = f" ({DOWNLOADS[model.name]})" if model.name in DOWNLOADS else ""
+        table.add_row(model.name, model.kind, "bundled" if model.bundled else model.source + size, model.about)
     Console().print(table)
 
 
@@ -74,7 +79,8 @@ def info(
         )
         return
     if folder is None:
-        print(f"{name}: {model.about}. Fetched from the hub ({model.source}) when it is first used.")
+        size = f", {DOWNLOADS[name]}" if name in DOWNLOADS else ""
+        print(f"{name}: {model.about}. Fetched from the hub ({model.source}{size}) when it is first used.")
         return
     print(f"{folder} ({(size or 0) / 1e6:.1f} MB)\n\n{card.split('---', 2)[-1].strip()}")
 
@@ -96,8 +102,12 @@ def train(
     ] = "moji-clip",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for torch's choice.")] = 0,
+    json: AsJson = False,
 ) -> None:
-    """Train a bundled model as it was trained for shipping. An interrupted call is resumed by the same call."""
+    """Train a bundled model as it was trained for shipping. An interrupted call is resumed by the same call.
+
+    JSON: model, path.
+    """
     _check_trainable(name)
     import torch
 
@@ -106,15 +116,20 @@ def train(
     folder = out or work / name
     if name == "moji-clip":
         from desiderata.training.moji_clip import Recipe, Trainer
+        from desiderata.training.refine import Refinement, Refiner
 
         trainer = Trainer(work, Recipe(), device)
         trainer.run()
-        trainer.save(folder)
+        refiner = Refiner(trainer, work, Refinement())
+        trainer.save(folder, refiner.run())
     else:
         from desiderata.training.moji_decap import train_moji_decap
 
         train_moji_decap(work, encoder).save(folder)
-    print(f"Written: {folder}")
+    if json:
+        show_json({"model": name, "path": str(folder)})
+    else:
+        print(f"Written: {folder}")
 
 
 def _check_trainable(name: str) -> None:
@@ -132,15 +147,17 @@ def evaluate(
 
     JSON: model, scenes, and one key for each figure; see the model cards.
     """
+    from desiderata.cli.progress import spinner
     from desiderata.describe.decap import EXTRAS, load_decoder
     from desiderata.foundation.encoder import load_encoder
     from desiderata.foundation.registry import locate
     from desiderata.training.evaluate import evaluate_decoder, evaluate_encoder
 
-    if (Path(locate(name)) / EXTRAS).exists():
-        figures = evaluate_decoder(load_decoder(name), load_encoder(encoder), n)
-    else:
-        figures = evaluate_encoder(load_encoder(name), n)
+    with spinner("Measuring on held-out scenes", quiet=json):
+        if (Path(locate(name)) / EXTRAS).exists():
+            figures = evaluate_decoder(load_decoder(name), load_encoder(encoder), n)
+        else:
+            figures = evaluate_encoder(load_encoder(name), n)
     if json:
         show_json({"model": name, "scenes": n, **figures})
         return

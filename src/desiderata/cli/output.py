@@ -1,7 +1,8 @@
 """How results are printed: one JSON object, or lines for people."""
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
-    from desiderata.campaign.records import Query, Round
+    from desiderata.campaign.records import Answer, Query, Round
 
 Run = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -18,6 +19,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def show_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object."""
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def command(*words: object) -> str:
+    """Return a command of this program as it can be pasted into a shell."""
+    return shlex.join(["desiderata", *map(str, words)])
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return "1 query" or "7 queries"; `many` is `one` with an s where it is not given."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def decided(answered: int, skipped: int) -> str:
+    """Return how many queries were answered and skipped: "1 query answered, 0 skipped"."""
+    return f"{count(answered, 'query', 'queries')} answered, {skipped} skipped"
+
+
+def collected(answers: "Sequence[Answer]") -> str:
+    """Return how many images were collected, and how many points that have none: "3 images", "2 points"."""
+    images = sum(bool(answer.image) for answer in answers)
+    points = len(answers) - images
+    counts = [count(n, what) for n, what in ((images, "image"), (points, "point")) if n]
+    return " and ".join(counts) or "0 images"
 
 
 def query_json(query: "Query") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Progress bars, on stderr, so that results on stdout stay clean."""
+"""Progress bars and spinners, on stderr, so that results on stdout stay clean."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,3 +27,19 @@ def bar(what: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
             progress.update(task, completed=done, total=total, description=what)
 
         yield advance
+
+
+@contextmanager
+def spinner(what: str, quiet: bool = False) -> Iterator[None]:
+    """Show that something is being worked on while the block runs, for steps whose length nobody knows.
+
+    Args:
+        what: What is being done.
+        quiet: Show nothing.
+    """
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield
+    else:
+        with console.status(f"{what} …"):
+            yield

@@ -1,16 +1,22 @@
 """`desiderata new`."""
 
+import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from desiderata.cli.output import AsJson, Run, figures, round_json, show_json
+from desiderata.cli.output import AsJson, Run, command, count, figures, round_json, show_json
 from desiderata.errors import DesiderataError
 
-STRATEGY = "genmqd"
-ENCODERS = {"folder": "clip-vit-b32", "moji": "moji-clip"}
+STRATEGIES = ("text-influence", "genmqd", "genmqd-closed", "genmqd-fea", "random-text", "random-description")
+"""The names of `collect.strategies.STRATEGIES`, which help lists without importing it; the first is the default."""
+SETTING = "iid"
+DRAWN = "moji-clip"
+"""The bundled encoder, which has seen nothing but drawings."""
+ENCODERS = {"folder": "clip-vit-b32", "moji": DRAWN}
 
 
 def register(app: typer.Typer) -> None:
@@ -34,11 +40,15 @@ def new(
         Path | None, typer.Option(help="Sentences that may be asked for, one a line; general ones without it.")
     ] = None,
     world: Annotated[str | None, typer.Option(help="A world to try things in, instead of --images: moji.")] = None,
-    setting: Annotated[str, typer.Option(help="Of the moji world: iid, narrow or shifted.")] = "iid",
+    setting: Annotated[
+        str | None, typer.Option(help="Of the moji world: iid (which it is without this), narrow or shifted.")
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="A model's name, directory or hub id (clip-vit-b32; moji-clip for moji).")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="What decides on the queries.")] = STRATEGY,
+    strategy: Annotated[
+        str, typer.Option(help=f"What decides on the queries: {', '.join(STRATEGIES)}.")
+    ] = STRATEGIES[0],
     warm_start: Annotated[
         bool, typer.Option("--warm-start", help="Go on from the last round's weights; anew every round without it.")
     ] = False,
@@ -47,9 +57,13 @@ def new(
 ) -> None:
     """Make a campaign and measure what the classifier is worth before it asks anything.
 
-    JSON: run, classes, encoder, strategy, seed, examples {initial, validation, test}, copies_left_out, round.
+    JSON: run, classes, encoder, strategy, seed, examples {initial, validation, test}, copies_left_out,
+    files_left_out, round, warning (null where there is none).
     """
     place = _world(locals())
+    strategy = _strategy(strategy)
+    _check_new(run)
+    from desiderata.campaign.answers import listed
     from desiderata.campaign.config import Config
     from desiderata.cli.progress import bar
     from desiderata.collect.build import create
@@ -62,8 +76,16 @@ def new(
         strategy={"name": strategy},
         head={"warm_start": True} if warm_start else {},
     )
+    warning = _warning(place["kind"], config.encoder)
+    if warning and not json:
+        print(warning, file=sys.stderr)
     with bar("Embedding images", quiet=json) as progress:
-        campaign, copies = create(run, config, progress)
+
+        def embedded(done: int, total: int) -> None:
+            progress(done, total, "Fitting the classifier" if done == total else None)
+
+        campaign, copies = create(run, config, embedded)
+    left_out = _left_out(place)
     parts = Counter(one.part for one in campaign.store.held())
     first = campaign.rounds[0]
     if json:
@@ -76,19 +98,81 @@ def new(
                 "seed": seed,
                 "examples": {part: parts[part] for part in ("initial", "validation", "test")},
                 "copies_left_out": copies,
+                "files_left_out": len(left_out),
                 "round": round_json(first),
+                "warning": warning,
             }
         )
         return
     counts = ", ".join(f"{n} {part}" for part, n in parts.items())
     print(f"{run}: {len(campaign.classes)} classes, {counts} images; {figures(first.metrics)}.")
+    if not parts["test"]:
+        print(
+            f"Accuracy is measured on {count(parts['validation'], 'validation picture')}; give --test FOLDER for a "
+            "figure that no question was aimed at."
+        )
     if copies:
-        print(f"{copies} images were left out because they are copies of others.")
-    print(f"Next: desiderata ask {run}")
+        are = "was left out because it is a copy of another" if copies == 1 else "were left out as copies of others"
+        print(f"{count(copies, 'image')} {are}.")
+    if left_out:
+        names = listed([path.name for path in left_out], 3)
+        print(f"{count(len(left_out), 'file')} left out ({names}): only JPEG, PNG and WebP images are read.")
+    print(f"Next: {command('ask', run)}")
 
 
 def _absolute(encoder: str) -> str:
+    """Return a directory's absolute path, and everything else, names of models first, as it is."""
+    from desiderata.foundation.registry import MODELS
+
+    if encoder in MODELS:
+        return encoder
     return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
+
+
+def _strategy(name: str) -> str:
+    """Return the strategy that is meant, also where it is written as reports write it: "TextInfluence".
+
+    Raises:
+        DesiderataError: There is none of that name.
+    """
+    letters = {one.replace("-", ""): one for one in STRATEGIES}
+    found = letters.get("".join(filter(str.isalpha, name.lower())))
+    if found is None:
+        raise DesiderataError(f"There is no strategy called {name!r}: choose from {', '.join(STRATEGIES)}.")
+    return found
+
+
+def _check_new(run: Path) -> None:
+    """Say at once that there is a campaign already, before pictures are embedded.
+
+    Raises:
+        DesiderataError: There is one.
+    """
+    from desiderata.campaign.config import FILE
+
+    with suppress(OSError):  # what is wrong with the path is said where the run is made
+        if (run / FILE).exists():
+            raise DesiderataError(
+                f"{run} is a campaign already: go on with `{command('ask', run)}`, or choose another name."
+            )
+
+
+def _warning(kind: str, encoder: str) -> str | None:
+    from desiderata.foundation.registry import BUNDLED_ROOT
+
+    if kind == "folder" and encoder in (DRAWN, str((BUNDLED_ROOT / DRAWN).resolve())):
+        return (
+            f"{DRAWN} knows drawn scenes only; on photographs its embeddings mean nothing: use it to try things out."
+        )
+    return None
+
+
+def _left_out(world: dict[str, Any]) -> list[Path]:
+    """Return the files in the folders of a world that are no images by their names."""
+    from desiderata.worlds.folder import other_files
+
+    folders = [Path(world[part]) for part in ("images", "validation", "test") if part in world]
+    return [path for folder in folders for path in other_files(folder)]
 
 
 def _world(options: dict[str, Any]) -> dict[str, Any]:
@@ -101,9 +185,13 @@ def _world(options: dict[str, Any]) -> dict[str, Any]:
             raise DesiderataError(f"{flag} goes with --images, and a world brings its own: leave one of them out.")
         if options["world"] not in ENCODERS or options["world"] == "folder":
             raise DesiderataError(f"There is no world called {options['world']!r}: the one there is, is moji.")
-        return {"kind": "moji", "setting": options["setting"]}
+        return {"kind": "moji", "setting": options["setting"] or SETTING}
+    if options["setting"] is not None:
+        raise DesiderataError("--setting goes with --world moji, and your images bring their own: leave it out.")
     if options["validation"] is not None and options["validation_share"] is not None:
         raise DesiderataError("--validation and --validation-share exclude each other: leave one of them out.")
+    if options["captions"] is not None and not options["captions"].is_file():
+        raise DesiderataError(f"{options['captions']} is not a file: give --captions a text file, a sentence a line.")
     paths = {name: options[name] for name in ("images", "validation", "test", "captions")}
     world: dict[str, Any] = {"kind": "folder"}
     world |= {name: str(path.resolve()) for name, path in paths.items() if path is not None}

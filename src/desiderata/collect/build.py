@@ -116,11 +116,9 @@ def make_oracle(
                 "The scene oracle draws emoji, which belong into campaigns made with --world moji only: answer with "
                 "--oracle archive, or with tell."
             )
-        from desiderata.oracles.by_text import ByText
-        from desiderata.oracles.scene import SceneOracle
-        from desiderata.worlds.moji.grammar import CannotParse
+        from desiderata.oracles.scene import scene_oracle
 
-        return ByText(SceneOracle(), "scene", CannotParse)
+        return scene_oracle()
     if name != "archive":
         raise DesiderataError(f"There is no oracle called {name!r}: choose scene or archive, or answer with tell.")
     if archive is None:

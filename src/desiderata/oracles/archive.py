@@ -1,6 +1,7 @@
 """A folder of unsorted pictures as an oracle: it is searched with the sentence of the query."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,21 @@ from desiderata.worlds.folder import image_files
 if TYPE_CHECKING:
     from desiderata.foundation.encoder import Encoder
 
+TOO_FAR = "Nothing in the archive is near enough"
+"""How the reason begins where `least_similarity` was not reached."""
+
+NONE_OF_THESE = ("a photo of something else", "a photo")
+"""Sentences that a picture of no class is nearest to."""
+SOMETHING_ELSE = "something else"
+"""What such a picture is said to look like."""
+
 
 class ArchiveOracle:
     """Brings the pictures whose embeddings are nearest to the sentence (cosine), each at most once.
 
     Nobody has labelled the archive, so a picture is taken for what was asked only if the sentence "a photo of a
-    ..." of that class is nearer to it than those of all other classes.
+    ..." of that class is nearer to it than those of all other classes, and than sentences about nothing in
+    particular, which pictures of none of the classes are nearest to.
 
     Args:
         folder: Searched with its sub-folders. Embeddings are kept in `cache`, so that a second search is quick.
@@ -67,6 +77,7 @@ class ArchiveOracle:
                 f"{folder} has no image that can be read, and {len(unreadable)} that cannot: give a folder "
                 "with JPEG, PNG or WebP images."
             )
+        self.folder = folder
         self.unreadable = [str(error) for error in unreadable.values()]
         self.encoder = encoder
         self.n = n
@@ -76,8 +87,10 @@ class ArchiveOracle:
         first = {one.image: one for one in reversed(found)}  # of copies, the one whose name comes first
         self._files = [one for one in found if first[one.image] is one]
         self._features = np.stack([one.feature for one in self._files])
-        nearest = (self._features @ encoder.texts([plain(name) for name in classes]).T).argmax(axis=1)
-        self._looks_like = [classes[index] for index in nearest]
+        names = [*classes, *[SOMETHING_ELSE] * len(NONE_OF_THESE)]
+        sentences = [*map(plain, classes), *NONE_OF_THESE]
+        nearest = (self._features @ encoder.texts(sentences).T).argmax(axis=1)
+        self._looks_like = [names[index] for index in nearest]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -87,7 +100,9 @@ class ArchiveOracle:
 
         Raises:
             CannotAnswer: No picture is left, near enough, or of the class; the message says which and how near.
+            DesiderataError: The archive itself is gone, which says nothing about the query.
         """
+        self._check_there()
         similarity = self._features @ self.encoder.texts([query.text])[0]
         taken = set(self._taken())
         order = np.argsort(-similarity, kind="stable").tolist()
@@ -98,7 +113,7 @@ class ArchiveOracle:
             raise CannotAnswer(f"All {len(self)} pictures of the archive are in the campaign already.")
         if not near:
             raise CannotAnswer(
-                f"Nothing in the archive is near enough: the best similarity is {similarity[left[0]]:.2f}, and "
+                f"{TOO_FAR}: the best similarity is {similarity[left[0]]:.2f}, and "
                 f"{self.least_similarity:.2f} is the least that counts."
             )
         if not fit:
@@ -106,4 +121,20 @@ class ArchiveOracle:
                 f"Nothing in the archive that is near enough looks like {query.label}: the nearest picture, "
                 f"{self._files[near[0]].path.name}, looks like {self._looks_like[near[0]]}."
             )
-        return [(self._files[index].path, None) for index in fit[: self.n]]
+        there = [(self._files[index].path, None) for index in islice(filter(self._is_there, fit), self.n)]
+        if not there:
+            raise CannotAnswer(f"The pictures of {query.label} that would fit are in the archive no longer.")
+        return there
+
+    def _check_there(self) -> None:
+        # Where a disk was taken away, its folder may stay behind, empty.
+        if not any(self._is_there(index) for index in range(len(self))):
+            raise DesiderataError(
+                f"The archive {self.folder} is gone: put it back, and the same command goes on where it stopped."
+            )
+
+    def _is_there(self, index: int) -> bool:
+        try:
+            return self._files[index].path.is_file()
+        except OSError:
+            return False

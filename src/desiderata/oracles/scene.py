@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from desiderata.worlds.moji.grammar import parse
+from desiderata.oracles.by_text import ByText
+from desiderata.worlds.moji.grammar import CannotParse, parse
 from desiderata.worlds.moji.render import render
 from desiderata.worlds.moji.sampler import TYPICAL, Distribution, complete
 from desiderata.worlds.moji.scene import Scene
@@ -55,3 +56,15 @@ class SceneOracle:
         request = parse(text)
         scenes = [complete(request, rng, self.prior) for _ in range(n)]
         return [SceneAnswer(render(scene, rng, self.size), scene.label, scene) for scene in scenes]
+
+
+def scene_oracle(pictures: int = 1) -> ByText:
+    """Return what answers the queries of a campaign on the Moji world, for `Campaign.run`.
+
+    Args:
+        pictures: How many for each query.
+
+    Returns:
+        The oracle "scene". What it cannot parse, it cannot answer; labels are what the pictures show.
+    """
+    return ByText(SceneOracle(), "scene", CannotParse, pictures)

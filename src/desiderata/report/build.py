@@ -14,11 +14,12 @@ from desiderata.campaign.learner import Held
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Answer, Exchange
 from desiderata.collect.learner import CollectLearner
+from desiderata.collect.realised import Worth, realised_gains
 from desiderata.describe.bridge import Bridge
 from desiderata.describe.template import described, plain
+from desiderata.files import readable
 from desiderata.report.data import Asked, Confusion, Curve, FeatureMap, Report
 from desiderata.report.layout import Points, feature_map
-from desiderata.report.realised import realised_gains
 
 NAMES = {
     "genmqd": "GenMQD",
@@ -72,18 +73,13 @@ def of_campaign(
             "There are no test pictures, so accuracy is that on the validation pictures. Requests were chosen with "
             "them in view, which flatters it."
         )
-    if any(len(exchange.labels) > 1 for exchange in exchanges):
-        remarks.append(
-            "A predicted gain is that of one picture; where several came back, the measured gain is that of all of "
-            "them together."
-        )
     collecting = isinstance(learner, CollectLearner)
     if not collecting:
         remarks.append("Mistakes, the map and measured gains are shown for classifiers on frozen features only.")
     elif not gains:
         remarks.append("What each answer was worth on its own was not measured.")
     return Report(
-        title=title or (campaign.path.name if campaign.path else "a campaign in memory"),
+        title=title or (readable(campaign.path.resolve().name) if campaign.path else "a campaign in memory"),
         curves=curves,
         control=curves[1].method if len(curves) > 1 else "",
         asked=_asked(campaign, realised_gains(campaign, progress) if collecting and gains else {}),
@@ -92,9 +88,16 @@ def of_campaign(
         reproduce=_reproduce(campaign, held, command),
         zero_shot=_zero_shot(learner, held) if collecting else None,
         ceiling=ceiling,
+        unit=_unit(campaign, *controls),
+        validated=figure == "validation_accuracy",
         test_examples=sum(one.part == figure.split("_")[0] for one in held),
         notes=remarks,
     )
+
+
+def _unit(*campaigns: Campaign) -> str:
+    pictured = all(answer.image for campaign in campaigns for answer in campaign.answers)
+    return "picture" if pictured else "example"
 
 
 def _curve(campaign: Campaign, figure: str) -> Curve | None:
@@ -106,7 +109,7 @@ def _curve(campaign: Campaign, figure: str) -> Curve | None:
     return Curve(NAMES.get(name, name), examples, np.array([[round.metrics[figure] for round in rounds]]))
 
 
-def _asked(campaign: Campaign, gains: Mapping[str, float]) -> list[Asked]:
+def _asked(campaign: Campaign, gains: Mapping[str, Worth]) -> list[Asked]:
     came: dict[str, list[Answer]] = {}
     for answer in campaign.answers:
         if answer.image:
@@ -119,9 +122,10 @@ def _asked(campaign: Campaign, gains: Mapping[str, float]) -> list[Asked]:
             evidence=query.proposal.evidence,
             images=[_small(read_image(campaign.store.image(answer.image))) for answer in came.get(query.id, [])],
             shown=[answer.label for answer in came.get(query.id, [])],
-            realised_gain=gains.get(query.id),
+            realised_gain=gains[query.id].validation if query.id in gains else None,
             skipped=query.reason,
             id=query.id,
+            source=came[query.id][0].source if query.id in came else "",
         )
         for query in campaign.queries
     ]
@@ -190,7 +194,7 @@ def _reproduce(campaign: Campaign, held: Sequence[Held], command: str) -> dict[s
     config = campaign.config
     counts = [(part, sum(one.part == part for one in held)) for part in ("initial", "validation", "test")]
     told = {
-        "Command": command,
+        "Command": readable(command),
         "Seed": str(config.seed),
         "Encoder": config.encoder or campaign.store.fact("embedding"),
         "Strategy": _settings(config.strategy),

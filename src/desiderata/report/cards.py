@@ -15,6 +15,8 @@ MOST_PICTURES = 8
 """Shown for one query; the rest is counted."""
 ALL_OPEN = 24
 """With more queries than this, only the first and the last round are unfolded."""
+FEWEST_ANSWERS = 5
+"""With fewer, that one of them helped most says nothing."""
 
 
 class Picture(NamedTuple):
@@ -120,20 +122,24 @@ def rounds(asked: Sequence[Asked], digits: int) -> list[Round]:
     ]
 
 
-def example(asked: Sequence[Asked]) -> tuple[Asked, Picture, bool] | None:
+def example(asked: Sequence[Asked]) -> tuple[Asked, Picture, int] | None:
     """Find a request that shows at a glance what this is about.
 
     Args:
         asked: All requests.
 
     Returns:
-        The answered request that helped most, its first picture, and whether help was measured at all; the first
-        answered one where it was not; None when nothing came back.
+        The answered request that helped most, its first picture, and how many answered ones it was chosen from; the
+        first answered one and 0 where help was not measured or nothing helped; None with few answers.
     """
+    answered = sum(bool(query.images) for query in asked)
+    if answered < FEWEST_ANSWERS:
+        return None
     fitting = [query for query in asked if query.text and query.images and query.shown[0] == query.label]
     measured = [query for query in fitting if query.realised_gain is not None]
     best = max(measured, key=lambda query: query.realised_gain or 0.0, default=next(iter(fitting), None))
-    return best and (best, picture(best.images[0], best.label, best.label), bool(measured))
+    helped = best is not None and (best.realised_gain or 0.0) > 0
+    return best and (best, picture(best.images[0], best.label, best.label), answered if helped else 0)
 
 
 def picture(image: NDArray[np.uint8], shows: str, label: str) -> Picture:

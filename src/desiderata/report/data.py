@@ -61,6 +61,7 @@ class Asked:
             `predicted_gain`; None where nobody measured it.
         skipped: Why it was skipped; empty otherwise.
         id: The query's name within its campaign; may be empty.
+        source: Who brought the pictures, such as "archive", which nobody has labelled; may be empty.
 
     Raises:
         DesiderataError: If pictures and labels are not equally many, or a picture is not RGB of 8 bits.
@@ -75,6 +76,7 @@ class Asked:
     realised_gain: float | None = None
     skipped: str = ""
     id: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.shown):
@@ -177,7 +179,10 @@ class Report:
         reproduce: What one needs to do it again, such as "Command", "Seed", "Encoder"; shown in this order.
         zero_shot: Accuracy of the encoder alone, without a single labelled picture, between 0 and 1.
         ceiling: Accuracy with far more labelled pictures than anybody would collect, between 0 and 1.
+        unit: What was collected, in the singular: "picture", or "example" where there are points without a picture.
         test_examples: How many held-out pictures accuracy was measured on; 0: unknown.
+        validated: Whether these are the validation pictures, which requests were chosen with in view, for want of
+            test pictures.
         notes: What was skipped or left out of the page and why, a sentence each.
 
     Raises:
@@ -195,7 +200,9 @@ class Report:
     reproduce: Mapping[str, str] = field(default_factory=dict)
     zero_shot: float | None = None
     ceiling: float | None = None
+    unit: str = "picture"
     test_examples: int = 0
+    validated: bool = False
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -205,6 +212,11 @@ class Report:
                 raise DesiderataError(
                     f"The report speaks of {name!r}, which has no curve; choose from {', '.join(known) or 'none'}."
                 )
+
+    @property
+    def grown(self) -> bool:
+        """Whether anything was learnt: a curve has two measurements or more, and pictures between them."""
+        return any(len(curve.examples) > 1 and curve.examples[-1] > 0 for curve in self.curves)
 
     @property
     def main(self) -> Curve | None:

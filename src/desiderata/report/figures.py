@@ -1,5 +1,6 @@
 """The three drawings of a report. Each takes the width it will be seen at, so that text keeps its size on a phone."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from desiderata.report import intervals
 from desiderata.report.data import Curve, FeatureMap, Report
-from desiderata.report.svg import GRID, INK, MUTED, PAPER, SERIES
+from desiderata.report.svg import CLASSES, GRID, INK, MUTED, PAPER, SERIES
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NARROW = 480
@@ -19,6 +20,10 @@ _TEXT = 12.5
 _LETTER = 6.6
 """Mean width of a letter at the size of `_TEXT`, in pixels."""
 _LONGEST_NAME = 24
+_EDGE = 0.2
+"""The share of a map's width, on either side, in which a name in the middle of its points might be cut off."""
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Control characters and the like, which XML 1.0 excludes however they are written."""
 
 
 def curves(report: Report, width: int) -> Figure:
@@ -48,7 +53,7 @@ def curves(report: Report, width: int) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 6, integer=True, steps=[1, 2, 5, 10]))
-    axes.set_xlabel("pictures collected", color=MUTED, fontsize=_TEXT)
+    axes.set_xlabel(f"{report.unit}s collected", color=MUTED, fontsize=_TEXT)
     finals = [100 * float(curve.accuracy[:, -1].mean()) for curve in report.curves]
     if narrow:
         _end_labels(axes, [(f"{v:.1f}", v, i) for i, v in enumerate(finals)], report)
@@ -80,7 +85,7 @@ def gains(predicted: NDArray[np.float64], realised: NDArray[np.float64], width: 
     Returns:
         The figure.
     """
-    figure, axes = _axes(width, min(width, 400), left=64, right=14, bottom=44, top=14)
+    figure, axes = _axes(width, min(width, 400), left=78, right=28, bottom=44, top=14)
     axes.axhline(0, color=MUTED, linewidth=1, zorder=1)
     axes.axvline(0, color=GRID, linewidth=1, zorder=1)
     low, high = min(predicted.min(), realised.min(), 0), max(predicted.max(), realised.max(), 0)
@@ -93,13 +98,13 @@ def gains(predicted: NDArray[np.float64], realised: NDArray[np.float64], width: 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.4g}".replace("-", "−") if value else "0"))
-    axes.set_xlabel("gain predicted", color=MUTED, fontsize=_TEXT)
-    axes.set_ylabel("gain measured", color=MUTED, fontsize=_TEXT)
+    axes.set_xlabel("gain predicted (nats)", color=MUTED, fontsize=_TEXT)
+    axes.set_ylabel("gain measured (nats)", color=MUTED, fontsize=_TEXT)
     return figure
 
 
 def feature_map(points: FeatureMap, width: int) -> Figure:
-    """Pictures and queries in the plane, classes named where their pictures lie.
+    """Pictures and queries in the plane, in the colours of their classes, which are named where their pictures lie.
 
     Args:
         points: At least one of them.
@@ -111,27 +116,42 @@ def feature_map(points: FeatureMap, width: int) -> Figure:
     figure, axes = _axes(width, min(width, 560), left=4, right=4, bottom=4, top=4)
     axes.axis("off")
     scale = 0.75 if width < NARROW else 1.0
-    for xy, marker, size, colour, alpha in (
-        (points.validation, "o", 5, MUTED, 0.28),
-        (points.collected, "o", 6.5, SERIES[0], 0.7),
-        (points.initial, "s", 6, INK, 0.8),
-        (points.queries, "*", 11, SERIES[1], 0.9),
+    names = map_classes(points)
+    for xy, labels, marker, size, alpha in (
+        (points.validation, points.validation_labels, "o", 5, 0.3),
+        (points.collected, points.collected_labels, "o", 6.5, 0.8),
+        (points.initial, points.initial_labels, "s", 6, 0.9),
+        (points.queries, points.query_labels, "*", 11, 1.0),
     ):
-        axes.plot(
-            xy[:, 0],
-            xy[:, 1],
-            marker,
-            linestyle="",
-            color=colour,
-            alpha=alpha,
-            markersize=size * scale,
-            markeredgecolor=PAPER,
-            markeredgewidth=0.6 if marker != "o" else 0,
-        )
+        for index, name in enumerate(names):
+            colour, hollow = CLASSES[index % len(CLASSES)], marker == "*"
+            of = xy[[label == name for label in labels]] if len(labels) else xy
+            if not len(of):
+                continue
+            axes.plot(
+                of[:, 0],
+                of[:, 1],
+                marker,
+                linestyle="",
+                color="none" if hollow else colour,
+                alpha=alpha,
+                markersize=size * scale,
+                markeredgecolor=colour if hollow else PAPER,
+                markeredgewidth=1.3 if hollow else 0.6 if marker == "s" else 0,
+            )
     axes.margins(0.06)
+    left, right = axes.get_xlim()
     for name, (x, y) in class_centres(points).items():
-        _halo(axes, x, y, _short(name), ha="center", va="bottom", fontsize=_TEXT, fontweight="bold")
+        # near an edge, a name is written towards the middle, where it is not cut off
+        across = (x - left) / (right - left)
+        side = "left" if across < _EDGE else "right" if across > 1 - _EDGE else "center"
+        _halo(axes, x, y, _short(name), ha=side, va="bottom", fontsize=_TEXT, fontweight="bold")
     return figure
+
+
+def map_classes(points: FeatureMap) -> list[str]:
+    """Return the classes of a map in the order of their colours."""
+    return sorted({*points.initial_labels, *points.collected_labels, *points.validation_labels, *points.query_labels})
 
 
 def class_centres(points: FeatureMap) -> dict[str, tuple[float, float]]:
@@ -218,6 +238,7 @@ def _end_labels(axes: Axes, marks: Sequence[tuple[str, float, int | None]], repo
             color=MUTED if index is None else INK,
             fontsize=_TEXT,
             fontweight="bold" if leading else "normal",
+            parse_math=False,
         )
 
 
@@ -252,7 +273,7 @@ def apart(wanted: Sequence[float], gap: float, room: float) -> list[float]:
 def _halo(axes: Axes, x: float, y: float, text: str, **style: object) -> None:
     """Text with a rim in the colour of the paper, legible on top of points; the rim is the style sheet's work."""
     style = {"color": INK, "fontsize": _TEXT - 1} | style
-    axes.text(x, y, text, gid="halo", zorder=9, clip_on=False, **style)  # pyright: ignore[reportArgumentType]
+    axes.text(x, y, text, gid="halo", zorder=9, clip_on=False, parse_math=False, **style)  # pyright: ignore[reportArgumentType]
 
 
 def _span(set_limits: Callable[[float, float], object], values: NDArray[np.float64]) -> None:
@@ -262,4 +283,6 @@ def _span(set_limits: Callable[[float, float], object], values: NDArray[np.float
 
 
 def _short(name: str) -> str:
+    """Return a name as it is drawn: no longer than there is room, and without what SVG cannot hold."""
+    name = _NOT_IN_XML.sub("\ufffd", " ".join(name.split()))
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

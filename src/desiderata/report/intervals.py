@@ -85,6 +85,26 @@ def of_share(share: float, n: int) -> Interval:
     return Interval(share, centre - half, centre + half)
 
 
+def of_change(before: float, after: float, n: int) -> Interval:
+    """Newcombe's interval of the difference of two shares.
+
+    It takes both to be counted independently. Where both were counted on the same pictures, which mostly fare alike,
+    it is wider than it need be, and so errs on the careful side.
+
+    Args:
+        before: Between 0 and 1.
+        after: Between 0 and 1.
+        n: How many were counted each time, at least 1.
+
+    Returns:
+        after − before with its bounds.
+    """
+    first, second = of_share(before, n), of_share(after, n)
+    down = math.hypot(after - second.low, first.high - before)
+    up = math.hypot(second.high - after, before - first.low)
+    return Interval(after - before, after - before - down, after - before + up)
+
+
 def of_rank_agreement(x: NDArray[np.float64], y: NDArray[np.float64]) -> Interval:
     """Spearman's rank correlation, with Bonett and Wright's interval.
 

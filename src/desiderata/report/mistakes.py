@@ -36,13 +36,19 @@ class Heatmap(NamedTuple):
 
 
 def heatmaps(confusion: Confusion) -> list[Heatmap]:
-    """Return the matrices before and after, ready to be shown."""
+    """Return the matrices before and after, ready to be shown; one of them where both are the same."""
     maps = []
-    for title, counts in (("Before", confusion.counts_before), ("After", confusion.counts_after)):
+    both = (("Before", confusion.counts_before), ("After", confusion.counts_after))
+    for title, counts in (("So far", confusion.counts_after),) if unchanged(confusion) else both:
         named = zip(confusion.classes, rates(counts), strict=True)
         rows = [(name, [_cell(float(rate)) for rate in row]) for name, row in named]
         maps.append(Heatmap(title, float(np.trace(counts)) / max(int(counts.sum()), 1), rows))
     return maps
+
+
+def unchanged(confusion: Confusion) -> bool:
+    """Return whether the classifier said the same before and after."""
+    return np.array_equal(confusion.counts_before, confusion.counts_after)
 
 
 def _cell(rate: float) -> Cell:

@@ -11,8 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from desiderata import __version__, files
+from desiderata.errors import DesiderataError
 from desiderata.report import cards, figures, intervals, mistakes, svg, words
 from desiderata.report.data import Asked, Confusion, Curve, Report
+
+FEWEST_POINTS = 3
+"""With fewer answers, a drawing of their gains shows nothing."""
+MOST_NAMES = 12
+"""With more classes, only the map itself names them."""
 
 WIDTHS = {"wide": 720, "narrow": 343}
 """Each figure is drawn twice; the style sheet shows the one that fits, so that its text keeps a legible size."""
@@ -24,8 +30,15 @@ def write_report(report: Report, path: Path) -> None:
     Args:
         report: What to show.
         path: The file, whose folder is made if missing.
+
+    Raises:
+        DesiderataError: It cannot be written.
     """
-    files.write_text(path, render(report))
+    page = render(report)
+    try:
+        files.write_text(path, page)
+    except OSError as error:
+        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
 
 
 def render(report: Report) -> str:
@@ -51,12 +64,17 @@ def render(report: Report) -> str:
         confidence=words.confidence(report),
         example=cards.example(report.asked),
         certainty=words.certainty(report),
+        asks=words.methods(report),
+        learnt=words.learnt(report.asked),
         methods=_methods(report),
         rounds=cards.rounds(report.asked, digits),
         meanings=words.meanings(report.asked),
         classes=sorted({query.label for query in report.asked}),
         skipped=[query for query in report.asked if query.skipped],
         gains=_gains(report.asked, digits),
+        awaited=_awaited(report.asked),
+        nats=words.NATS,
+        places=_places(report),
         mistakes=_mistakes(report.confusion) if report.confusion else None,
         figures=_figures(report),
     )
@@ -113,14 +131,27 @@ def _pairs(asked: Sequence[Asked]) -> list[Asked]:
     return [query for query in asked if query.realised_gain is not None and "predicted_gain" in query.evidence]
 
 
+def _awaited(asked: Sequence[Asked]) -> bool:
+    """Return whether predictions were made that too few answers have come for yet."""
+    predicted = any("predicted_gain" in query.evidence for query in asked)
+    answered = sum(bool(query.images) or query.realised_gain is not None for query in asked)
+    return predicted and answered < FEWEST_POINTS
+
+
 def _gains(asked: Sequence[Asked], digits: int) -> _Gains | None:
     pairs = _pairs(asked)
-    if len(pairs) < 2:
+    if len(pairs) < FEWEST_POINTS:
         return None
     predicted = np.array([query.evidence["predicted_gain"] for query in pairs])
     realised = np.array([query.realised_gain for query in pairs], dtype=np.float64)
     best, worst = pairs[int(np.argmax(realised))], pairs[int(np.argmin(realised))]
-    return _Gains(predicted, realised, words.agreement(predicted, realised), best, worst, digits)
+    said = words.agreement(predicted, realised)
+    if any(len(query.images) > 1 for query in pairs):
+        said.append(
+            "A predicted gain is that of one picture; where several came back, the measured gain is that of all of "
+            "them together."
+        )
+    return _Gains(predicted, realised, said, best, worst, digits)
 
 
 class _Mistakes(NamedTuple):
@@ -131,12 +162,20 @@ class _Mistakes(NamedTuple):
     rarer: Sequence[mistakes.Change]
     more_frequent: Sequence[mistakes.Change]
     pictures: int
+    unchanged: bool
 
 
 def _mistakes(confusion: Confusion) -> _Mistakes:
     rarer, more_frequent = mistakes.changes(confusion)
     pictures = int(confusion.counts_after.sum())
-    return _Mistakes(confusion.classes, mistakes.heatmaps(confusion), rarer, more_frequent[:3], pictures)
+    drawn, same = mistakes.heatmaps(confusion), mistakes.unchanged(confusion)
+    return _Mistakes(confusion.classes, drawn, rarer, more_frequent[:3], pictures, same)
+
+
+def _places(report: Report) -> Sequence[str]:
+    """Return the classes of the map, in the order of their colours; none where they are too many for a list."""
+    names = figures.map_classes(report.feature_map) if report.feature_map else []
+    return names if len(names) <= MOST_NAMES else []
 
 
 def _figures(report: Report) -> Mapping[str, Sequence[Markup]]:
@@ -144,8 +183,9 @@ def _figures(report: Report) -> Mapping[str, Sequence[Markup]]:
     gains = _gains(report.asked, 3)
     for size, width in WIDTHS.items():
         made = {}
-        if report.curves:
-            made["curves"] = figures.curves(report, width), "Accuracy against pictures collected; values in the table"
+        if report.grown:
+            said = f"Accuracy against {report.unit}s collected; values in the table"
+            made["curves"] = figures.curves(report, width), said
         if gains:
             drawing = figures.gains(gains.predicted, gains.realised, min(width, 480))
             made["gains"] = drawing, "Predicted against measured gain, a point per query"

@@ -7,6 +7,7 @@ would not follow a dark scheme. Colours of the palette become classes instead, w
 import io
 import re
 import threading
+import warnings
 from xml.etree import ElementTree
 
 import matplotlib
@@ -17,7 +18,13 @@ INK, MUTED, GRID, PAPER = "#1d1c1a", "#6a665f", "#e3dfd6", "#fffefb"
 SERIES = ("#0067b0", "#d1520a", "#00896a", "#b0538f", "#3a97cf", "#c98a00", "#6b6b70")
 """Told apart by colour-blind eyes (after Okabe and Ito), and by the shape of their markers."""
 
-_ROLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {c: f"series{i}" for i, c in enumerate(SERIES)}
+CLASSES = (
+    "#1b62a8", "#c2500f", "#0f8466", "#a84d88", "#8a6d00", "#2f8fb8", "#b3303a", "#6750b0", "#4f7a1f", "#6d6d73",
+)  # fmt: skip
+"""Of the classes on a map; they stand beside names there, for ten are more than can be told apart by all eyes."""
+
+_ROLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
+_ROLES |= {c: f"series{i}" for i, c in enumerate(SERIES)} | {c: f"class{i}" for i, c in enumerate(CLASSES)}
 _NAMESPACE = re.compile(r"^\{[^}]*\}")
 _REFERENCE = re.compile(r"#([^)\s]+)")
 _DROPPED = {"metadata", "style", "title"}
@@ -38,7 +45,13 @@ def inline(figure: Figure, name: str, description: str) -> str:
     """
     buffer = io.BytesIO()
     # The font type can only be set for the whole process; the lock and the context keep that to this one call.
-    with _RC, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with (
+        _RC,
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}),
+        warnings.catch_warnings(),
+    ):
+        # text stays text, which the browser draws with fonts of its own
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     _clean(root)

@@ -31,13 +31,12 @@ class Evidence(NamedTuple):
 EVIDENCE = {
     "predicted_gain": Evidence(
         "predicted",
-        "by how much the error score was predicted to fall if such a picture were learnt; the error score "
-        "(validation loss) says how wrong and how unsure the classifier is on labelled pictures kept for checking",
+        "by how many nats the error score was predicted to fall if one such picture were learnt",
     ),
     "cosine": Evidence(
         "closeness",
-        "how near the sentence comes to the ideal example that was computed for the class: 1 is the same direction, "
-        "0 is unrelated",
+        "how near the sentence comes to the ideal example of the class, the point among all possible pictures at "
+        "which one more example was computed to help most: 1 is the same direction, 0 is unrelated",
     ),
     "class_agreement": Evidence("right class", "how surely the sentence, read back, names the class asked for"),
     "displacement": Evidence(
@@ -45,7 +44,34 @@ EVIDENCE = {
         "how far the ideal example moved away from an average picture of its class; 0 would mean that nothing was "
         "learnt about what is missing",
     ),
+    "point_gain": Evidence(
+        "ideal",
+        "by how many nats the error score was predicted to fall if the ideal example itself were learnt, the point "
+        "among all possible pictures at which one more example was computed to help most, whether or not there is "
+        'such a picture; what "predicted" falls short of it was lost in putting it into words',
+    ),
 }
+
+NATS = (
+    "the unit of the error score (validation loss): the mean, over the labelled pictures kept for checking, of minus "
+    "the logarithm of the probability that the classifier gives to the right class; 0.01 nats less is about "
+    f"1{SPACE}% more probability for the right class"
+)
+
+METHODS = {
+    "RandomText": "asks for “a photo of a cat” again and again, whatever the classifier lacks; a control.",
+    "RandomDescription": "asks for a random description of the right class; a control, varied but blind.",
+    "GenMQD": "computes the ideal example of each class, the point where one more picture would help most, and asks "
+    "for what a decoder reads there.",
+    "GenMQD, closed loop": "as GenMQD, but reads many sentences there and asks for the one with the highest "
+    "predicted gain.",
+    "GenMQD-Fea": "asks nobody: the ideal example itself joins the training set.",
+    "TextInfluence": "asks for the sentence of a bank with the highest predicted gain, after what was asked before.",
+}
+"""What each strategy does, by the name that reports give it."""
+
+ARCHIVE = "archive"
+"""The source of pictures that nobody has labelled."""
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -96,9 +122,28 @@ def meanings(asked: Iterable[Asked]) -> list[Evidence]:
     asked = list(asked)
     present = {key for query in asked for key in query.evidence}
     known = [meaning for key, meaning in EVIDENCE.items() if key in present]
-    if any(query.realised_gain is not None for query in asked):
-        known.append(Evidence("measured", "by how much the error score did fall once the answer was learnt"))
+    measured = any(query.realised_gain is not None for query in asked)
+    if measured:
+        known.append(Evidence("measured", "by how many nats the error score did fall once the answer was learnt"))
+    if measured or present & {"predicted_gain", "point_gain"}:
+        known.append(Evidence("nats", NATS))
     return known
+
+
+def methods(report: Report) -> list[tuple[str, str]]:
+    """Return the methods that appear in a report and what each of them does, as far as that is known."""
+    return [(curve.method, METHODS[curve.method]) for curve in report.curves if curve.method in METHODS]
+
+
+def learnt(asked: Iterable[Asked]) -> str:
+    """Return as what the pictures that came back were learnt: that depends on who brought them."""
+    sources = {query.source for query in asked if query.images}
+    if sources == {ARCHIVE}:
+        return "Nobody looked at the pictures: each is learnt as what the archive's check took it for."
+    said = "A picture is learnt as what it shows, even where that is not what was asked for"
+    return (
+        f"{said}; one from an archive as what the archive's check took it for." if ARCHIVE in sources else f"{said}."
+    )
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -115,12 +160,15 @@ def headline(report: Report) -> str:
         asked = count(len(report.asked), "request")
         return f"The classifier made {asked} for pictures; its accuracy has not been measured yet."
     before, after = curve.accuracy[:, 0].mean(), curve.accuracy[:, -1].mean()
-    if len(curve.examples) == 1:
-        return f"The classifier recognises {percent(before)} of new pictures; nothing has been collected yet."
-    said = (
-        f"With {count(int(curve.examples[-1]), 'picture')} collected as it asked, the classifier went from "
-        f"recognising {percent(before)} of new pictures to {percent(after)}."
-    )
+    pictures = "validation pictures" if report.validated else "new pictures"
+    if not curve.examples[-1]:
+        return f"Nothing has come back yet. The classifier recognises {percent(after)} of {pictures}."
+    said = f"With {count(int(curve.examples[-1]), report.unit)} collected as it asked, the classifier "
+    change = _change(report, curve)
+    if change.known and change.low <= 0 <= change.high:
+        said += f"recognises {percent(after)} of {pictures}, after {percent(before)} before: no clear change yet."
+    else:
+        said += f"went from recognising {percent(before)} of {pictures} to {percent(after)}."
     common = _common(report)
     if control is None or not common:
         return said
@@ -129,18 +177,18 @@ def headline(report: Report) -> str:
         gap = "which is no clear difference"
     else:
         gap = f"{points(difference.value)} {'less' if difference.value > 0 else 'more'}"
-    many = "As many" if common == curve.examples[-1] else count(common, "picture")
+    many = "As many" if common == curve.examples[-1] else count(common, report.unit)
     return f"{said} {many} collected by {control.method} brought it to {percent(theirs)}, {gap}."
 
 
 def confidence(report: Report) -> str:
     """Return how far the headline can be trusted: its intervals, or that a single run has none; empty without one."""
     curve, control = report.main, report.compared
-    if report.summary or curve is None or len(curve.examples) == 1:
+    if report.summary or curve is None or not curve.examples[-1]:
         return ""
     final = intervals.of_mean(curve.accuracy[:, -1])
     if not final.known:
-        return "From a single run, so there is no interval: part of this may be luck."
+        return "From a single run: part of this may be luck."
     said = f"Means of {count(curve.seeds, 'run')}; 95{SPACE}% intervals: {between(final)} at the end"
     common = _common(report)
     if control is None or not common:
@@ -151,6 +199,14 @@ def confidence(report: Report) -> str:
     return (
         f"{said}, {signed(100 * difference.low, 1)} to {signed(100 * difference.high, 1)} points for the difference."
     )
+
+
+def _change(report: Report, curve: Curve) -> Interval:
+    """Return the change of accuracy; its bounds are unknown for one run on nobody knows how many pictures."""
+    before, after = curve.accuracy[:, 0], curve.accuracy[:, -1]
+    if curve.seeds == 1 and report.test_examples:
+        return intervals.of_change(float(before[0]), float(after[0]), report.test_examples)
+    return intervals.of_mean(after - before)
 
 
 def _common(report: Report) -> int:
@@ -171,7 +227,7 @@ def _at(curve: Curve, examples: int) -> NDArray[np.float64]:
 
 def pieces(sentence: str) -> list[tuple[str, bool]]:
     """Return the parts of a sentence, each with whether it is a figure with its unit, to set figures bold."""
-    figure = rf"([+−]?\d[\d.,]*\d?(?:{SPACE}(?:%|points|pictures?))?)"
+    figure = rf"([+−]?\d[\d.,]*\d?(?:{SPACE}(?:%|points|pictures?|examples?))?)"
     return [(part, index % 2 == 1) for index, part in enumerate(re.split(figure, sentence)) if part]
 
 
@@ -194,9 +250,10 @@ def certainty(report: Report) -> list[str]:
     if report.test_examples and report.main is not None:
         final = float(report.main.accuracy[:, -1].mean())
         share = intervals.of_share(final, report.test_examples)
+        held = "validation" if report.validated else "held-out"
         half = points((share.high - share.low) / 2)
         said.append(
-            f"Accuracy is measured on {count(report.test_examples, 'held-out picture')}, which alone leaves each "
+            f"Accuracy is measured on {count(report.test_examples, f'{held} picture')}, which alone leaves each "
             f"value uncertain by about {half}."
         )
     if report.zero_shot is not None:

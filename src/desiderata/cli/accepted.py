@@ -1,0 +1,82 @@
+"""What an oracle brought and what was skipped, told so that somebody can look at the files."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from desiderata.campaign.images import ImageLike
+from desiderata.campaign.loop import Campaign
+from desiderata.campaign.oracle import Oracle
+from desiderata.campaign.records import Query
+from desiderata.cli.output import count
+from desiderata.oracles.archive import TOO_FAR
+
+MOST_LINES = 20
+
+
+class Noted:
+    """An oracle that remembers which files it brought for which query.
+
+    Args:
+        inner: The oracle itself.
+    """
+
+    def __init__(self, inner: Oracle):
+        self.inner = inner
+        self.name = inner.name
+        self._brought: dict[str, list[str | None]] = {}
+
+    def answer(self, query: Query, rng: np.random.Generator) -> Sequence[tuple[ImageLike, str | None]]:
+        """Return what `inner` brings.
+
+        Raises:
+            CannotAnswer: As `inner` does.
+        """
+        came = self.inner.answer(query, rng)
+        self._brought[query.id] = [str(image) if isinstance(image, str | Path) else None for image, _ in came]
+        return came
+
+    def accepted(self, campaign: Campaign) -> list[dict[str, str | None]]:
+        """Return the pictures of this oracle that `campaign` recorded: query, file or None, label."""
+        told: dict[str, list[str]] = {}
+        for answer in campaign.answers:
+            if answer.source == self.name:
+                told.setdefault(answer.query_id, []).append(answer.label)
+        return [
+            {"query": query, "file": file, "label": label}
+            for query, files in self._brought.items()
+            for file, label in zip(files, told.get(query, []))  # what was refused, or came too late, is not in it
+        ]
+
+
+def skipped_because(campaign: Campaign) -> dict[str, int]:
+    """Return how many queries were skipped for each reason, the most frequent first.
+
+    Reasons are put together by what they say before a colon: behind it stand the figures and names of each case.
+    """
+    reasons = (query.reason.split(": ", 1)[0].rstrip(".") for query in campaign.queries if query.status == "skipped")
+    return dict(Counter(reasons).most_common())
+
+
+def show_accepted(accepted: Sequence[Mapping[str, Any]]) -> None:
+    """Print the files that came and what each was taken for; pictures without a file are left out."""
+    files = [one for one in accepted if one["file"]]
+    if files:
+        print("Accepted:")
+    for one in files[:MOST_LINES]:
+        print(f"  {one['query']}  {Path(one['file']).name}  {one['label']}")
+    if len(files) > MOST_LINES:
+        print(f"  and {len(files) - MOST_LINES} more")
+
+
+def show_skipped(because: Mapping[str, int]) -> None:
+    """Print the reasons of skips, and what helps where pictures were not near enough."""
+    if because:
+        print("Skipped:")
+    for reason, n in because.items():
+        print(f"  {count(n, 'query', 'queries')}: {reason}")
+    if TOO_FAR in because:
+        print("  A lower --least-similarity accepts pictures that are less like the sentence.")
