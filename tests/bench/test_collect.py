@@ -94,11 +94,11 @@ def test_cells_that_differ_in_anything_have_files_of_their_own(tmp_path: Path):
 
 def test_the_summary_says_what_the_cells_say(tmp_path: Path):
     results = run_plan(plan(), tmp_path)
-    reference = {"narrow": {"zero_shot": 0.5, "ceiling": 0.96}}
+    reference = {"narrow": {"zero_shot": 0.5, "ceiling": 0.96, "alike": 0.9}}
     text = write_summary(results, reference, tmp_path)
     final = [100 * result["curve"][-1][1] for result in results if result["method"] == "random-text"]
     assert f"{np.mean(final):.1f} ±" in text
-    assert "zero-shot 50.0%, ceiling 96.0%, 2 seeds" in text
+    assert "zero-shot 50.0%, ceiling 96.0%, as many pictures like the test's 90.0%, 2 seeds" in text
     rows = (tmp_path / "raw.csv").read_text().splitlines()
     assert len(rows) == 1 + 4 * 3
     assert (tmp_path / "curves.png").stat().st_size > 10_000
@@ -122,7 +122,7 @@ def test_the_table_says_how_much_was_collected():
         cell("random-text", [[0, 0.5], [10, 0.6], [20, 0.7]], [{}] * 20),
         cell("genmqd", [[0, 0.5], [7, 0.6], [13, 0.65]], [{}] * 20, skipped=7),
     ]
-    text = table(results, {"narrow": {"zero_shot": 0.5, "ceiling": 0.9}})
+    text = table(results, {"narrow": {"zero_shot": 0.5, "ceiling": 0.9, "alike": 0.8}})
     assert "| round 0 | round 1 | round 2 |" in text
     assert "| RandomText | 50.0 | 60.0 | 70.0 | 20 (0) |" in text
     assert "| GenMQD | 50.0 | 60.0 | 65.0 | 13 (7) | -5.0 |" in text
@@ -158,10 +158,17 @@ def test_what_a_world_is_made_of_tells_worlds_apart():
 def test_lines_of_reference_are_drawn_anew_when_the_sizes_change(tmp_path: Path, world: MojiBench):
     world.__dict__.update(zero_shot=0.25)
     world.ceiling = lambda seed=0: 0.5
-    assert bench.lines_of_reference(plan(), tmp_path) == {"narrow": {"zero_shot": 0.25, "ceiling": 0.5}}
+    first = bench.lines_of_reference(plan(), tmp_path)["narrow"]
+    assert (first["zero_shot"], first["ceiling"]) == (0.25, 0.5)
+    assert first["alike"] == np.mean([world.alike(2, seed) for seed in (100, 101)])
     world.__dict__.update(zero_shot=0.75)
-    assert bench.lines_of_reference(plan(), tmp_path)["narrow"]["zero_shot"] == 0.25
+    assert bench.lines_of_reference(plan(), tmp_path)["narrow"] == first
     assert bench.lines_of_reference(plan(sizes=Sizes(test=4)), tmp_path)["narrow"]["zero_shot"] == 0.75
+
+
+def test_pictures_like_the_tests_are_added_to_the_initial_ones(world: MojiBench):
+    assert 0 <= world.alike(3, 0) <= 1
+    assert world.alike(3, 0) == world.alike(3, 0)
 
 
 def test_what_cannot_be_meant_is_refused():

@@ -66,7 +66,7 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
 
     Args:
         results: Cells.
-        reference: For each setting, `zero_shot` and `ceiling`.
+        reference: For each setting, the lines of `bench.collect.LINES`.
 
     Returns:
         Test accuracy in per cent after every fifth of the rounds, the last with its 95 % interval; the pictures
@@ -83,10 +83,10 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
             for method in found
         }
         marks = sorted({round(rounds * part / 5) for part in range(6)})
-        head = [f"round {mark}" for mark in marks]
+        head, lines_of = [f"round {mark}" for mark in marks], reference[setting]
         lines = [
-            f"**{setting}** (zero-shot {reference[setting]['zero_shot']:.1%}, ceiling "
-            f"{reference[setting]['ceiling']:.1%}, {next(iter(found.values()))[1].shape[0]} seeds)",
+            f"**{setting}** (zero-shot {lines_of['zero_shot']:.1%}, ceiling {lines_of['ceiling']:.1%}, as many "
+            f"pictures like the test's {lines_of['alike']:.1%}, {next(iter(found.values()))[1].shape[0]} seeds)",
             "",
             f"| method | {' | '.join(head)} | pictures (unanswered) | minus RandomText | minus RandomDescription "
             "| reaches RandomText's end at |",

@@ -32,8 +32,8 @@ def collect(
 ) -> None:
     """Compare strategies on learning curves, with intervals over seeds.
 
-    JSON: cells [{method, setting, seed, curve [[examples, test accuracy], ...]}, ...], zero_shot and ceiling by
-    setting.
+    JSON: cells [{method, setting, seed, curve [[examples, test accuracy], ...]}, ...], zero_shot, ceiling and
+    alike (as many pictures like the test's, added at random) by setting.
     """
     _check_world(world)
     from desiderata.bench.collect import Plan, lines_of_reference, run_plan
@@ -64,6 +64,7 @@ def collect(
                 "cells": [{key: result[key] for key in keys} for result in results],
                 "zero_shot": {name: lines["zero_shot"] for name, lines in reference.items()},
                 "ceiling": {name: lines["ceiling"] for name, lines in reference.items()},
+                "alike": {name: lines["alike"] for name, lines in reference.items()},
             }
         )
         return
