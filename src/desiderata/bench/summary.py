@@ -143,14 +143,15 @@ def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path:
             else:
                 low, high = [one.low for one in spread], [one.high for one in spread]
                 axis.fill_between(examples, low, high, color=colour, alpha=0.15, lw=0)
-        for name, style, side in (("zero_shot", ":", "left"), ("ceiling", "--", "right")):
+        # Above its line and below its line, so that neither name is struck through where the lines are close.
+        for name, style, side, edge in (("zero_shot", ":", "left", "top"), ("ceiling", "--", "right", "bottom")):
             axis.axhline(100 * reference[setting][name], color="#444444", ls=style, lw=1)
             axis.annotate(
                 name.replace("_", "-"),
                 (float(side == "right"), 100 * reference[setting][name]),
                 xycoords=("axes fraction", "data"),
                 ha=side,
-                va="bottom",
+                va=edge,
                 fontsize=8,
                 color="#444444",
             )
