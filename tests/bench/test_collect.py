@@ -163,6 +163,8 @@ def test_lines_of_reference_are_drawn_anew_when_the_sizes_change(tmp_path: Path,
     assert first["alike"] == np.mean([world.alike(2, seed) for seed in (100, 101)])
     world.__dict__.update(zero_shot=0.75)
     assert bench.lines_of_reference(plan(), tmp_path)["narrow"] == first
+    fewer = bench.lines_of_reference(plan(seeds=1, rounds=1), tmp_path)["narrow"]  # goes on from what is known
+    assert (fewer["zero_shot"], fewer["alike"]) == (0.25, world.alike(1, 100))
     assert bench.lines_of_reference(plan(sizes=Sizes(test=4)), tmp_path)["narrow"]["zero_shot"] == 0.75
 
 

@@ -29,10 +29,6 @@ from desiderata.worlds.moji.settings import SETTINGS
 FIRST_SEED = 100
 """Seeds below were used to develop the strategies; what is reported comes from seeds that nobody looked at."""
 
-LINES = ("zero_shot", "ceiling", "alike")
-"""Test accuracies without any strategy: of the nearest class name; of `MojiBench.ceiling`; and the mean over the
-plan's seeds of `MojiBench.alike`, with as many pictures as the plan's rounds bring."""
-
 DECODED = ("genmqd", "genmqd-closed")
 """Methods whose sentences come from a decoder."""
 
@@ -102,6 +98,11 @@ class Plan:
         if min(self.seeds, self.rounds) < 1:
             raise DesiderataError("An experiment needs at least one seed and one round; give larger numbers.")
 
+    @property
+    def drawn(self) -> range:
+        """The seeds."""
+        return range(FIRST_SEED, FIRST_SEED + self.seeds)
+
     def cells(self) -> Iterator[Cell]:
         """Yield every cell, all methods of a seed together."""
         made_of = {
@@ -109,7 +110,7 @@ class Plan:
             for setting in self.settings
             for method in self.methods
         }
-        for seed in range(FIRST_SEED, FIRST_SEED + self.seeds):
+        for seed in self.drawn:
             for setting in self.settings:
                 for method in self.methods:
                     yield Cell(
@@ -210,28 +211,33 @@ def run_plan(
 
 
 def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
-    """Return what needs no method, for every setting: `LINES`; kept in `out`."""
+    """Return what needs no method, and keep it in `out`.
+
+    Args:
+        plan: The experiment.
+        out: Where results go.
+
+    Returns:
+        For every setting, test accuracies: `zero_shot`, of the nearest class name; `ceiling`, see
+        `MojiBench.ceiling`; `alike`, the mean over the plan's seeds of `MojiBench.alike`, with as many pictures as
+        the plan's rounds bring.
+    """
     path = out / "reference.json"
     known = json.loads(path.read_text()) if path.exists() else {}
+    lines: dict[str, dict[str, float]] = {}
     for name in plan.settings:
-        about = {
-            "made_of": ingredients(name, plan.encoder),
-            "test": plan.sizes.test,
-            "rounds": plan.rounds,
-            "seeds": plan.seeds,
-        }
+        about = {"made_of": ingredients(name, plan.encoder), "test": plan.sizes.test}
+        world = _world(name, out, plan.encoder, plan.sizes)
         if not known.get(name, {}).items() >= about.items():
-            world = _world(name, out, plan.encoder, plan.sizes)
-            seeds = range(FIRST_SEED, FIRST_SEED + plan.seeds)
-            alike = [world.alike(plan.rounds, seed) for seed in seeds]
-            known[name] = {
-                **about,
-                "zero_shot": world.zero_shot,
-                "ceiling": world.ceiling(),
-                "alike": float(np.mean(alike)),
-            }
+            known[name] = {**about, "zero_shot": world.zero_shot, "ceiling": world.ceiling(), "alike": {}}
             write_text(path, json.dumps(known, indent=1))
-    return {name: {line: known[name][line] for line in LINES} for name in plan.settings}
+        alike = known[name]["alike"].setdefault(str(plan.rounds), {})
+        for seed in (str(seed) for seed in plan.drawn if str(seed) not in alike):
+            alike[seed] = world.alike(plan.rounds, int(seed))
+            write_text(path, json.dumps(known, indent=1))
+        lines[name] = {line: known[name][line] for line in ("zero_shot", "ceiling")}
+        lines[name]["alike"] = float(np.mean([alike[str(seed)] for seed in plan.drawn]))
+    return lines
 
 
 _worlds: dict[tuple[str, Path, str, Sizes], MojiBench] = {}

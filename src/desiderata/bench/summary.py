@@ -66,7 +66,7 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
 
     Args:
         results: Cells.
-        reference: For each setting, the lines of `bench.collect.LINES`.
+        reference: For each setting, what `bench.collect.lines_of_reference` returns.
 
     Returns:
         Test accuracy in per cent after every fifth of the rounds, the last with its 95 % interval; the pictures

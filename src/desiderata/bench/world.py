@@ -101,7 +101,7 @@ class MojiBench:
         """
         initial, _, test = self.data(seed)
         more = self._set(self.setting.target, per_class, seed, "alike")
-        head = HeadClassifier(l2=1e-2, seed=seed).fit(
+        head = HeadClassifier(seed=seed).fit(
             np.vstack([initial.features, more.features]), np.concatenate([initial.labels, more.labels])
         )
         return float(np.mean(head.predict(test.features) == test.labels))
