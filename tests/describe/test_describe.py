@@ -14,6 +14,7 @@ from contracts.decoder import tiny_decoder
 from desiderata.describe.bank import SentenceBank, phrase_bank, read_captions, sort_captions
 from desiderata.describe.bridge import Bridge
 from desiderata.describe.decap import EXTRAS, DecapDecoder, load_decoder
+from desiderata.describe.pictures import describe_pictures, whole_words
 from desiderata.describe.template import ask_for, described, plain
 from desiderata.errors import DesiderataError
 from desiderata.worlds.moji import scene
@@ -203,3 +204,42 @@ def test_the_identity_weighs_ridge_times_d_pairs_in_each_direction():
     found = Bridge.fit(texts, 3 * texts, ridge=ridge).matrix
     pairs = len(texts)  # each with 1/d of a squared length in a direction, on average
     np.testing.assert_allclose(found, np.eye(d) * (3 * pairs + ridge * d) / (pairs + ridge * d))
+
+
+class Writes:
+    """Writes what it is told to, whatever the picture."""
+
+    def __init__(self, likeliest: str, others: list[str]):
+        self.likeliest, self.others = likeliest, others
+
+    def decode(self, vectors):
+        return [self.likeliest for _ in vectors]
+
+    def sample(self, vectors, n, seed, *, temperature=1.0):
+        return [self.others[:n] for _ in vectors]
+
+
+def test_a_picture_gets_the_nearest_sentence_that_names_what_it_shows():
+    letters = Letters()
+    picture = letters.texts(["a photo of a cat, a cat, cats"])
+    writes = Writes("a kite in a cathedral", ["a zebra with a cat", "two cats", "a dog and a cat"])
+    (found,) = describe_pictures(writes, letters, picture, ("cat", "dog"))
+    assert (found.label, found.agrees) == ("cat", True)
+    assert found.text == "two cats"
+    assert found.cosine == pytest.approx(float(letters.texts(["two cats"])[0] @ picture[0]))
+
+
+def test_a_picture_whose_class_no_sentence_names_gets_the_nearest_one_and_that_is_said():
+    letters = Letters()
+    picture = letters.texts(["a photo of a cat"])
+    (found,) = describe_pictures(Writes("a kite", ["a photo of a taco"]), letters, picture, ("cat", "dog"), n=1)
+    assert (found.text, found.agrees) == ("a photo of a taco", False)
+    assert describe_pictures(Writes("a kite", []), letters, picture[:0], ("cat",)) == []
+    with pytest.raises(DesiderataError, match="without classes"):
+        describe_pictures(Writes("a kite", []), letters, picture, ())
+
+
+def test_a_class_is_named_by_a_whole_word_only():
+    find = whole_words(("cat", "fox", "ice cream"))
+    assert find("Two Cats eat ice cream in a cathedral") == {"cat", "ice cream"}
+    assert find("three foxes") == {"fox"}

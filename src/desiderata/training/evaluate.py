@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desiderata.describe.decap import DecapDecoder
+from desiderata.describe.pictures import describe_pictures
 from desiderata.describe.template import plain
 from desiderata.foundation.encoder import Encoder
 from desiderata.randomness import stream
@@ -108,6 +109,38 @@ def evaluate_decoder(decoder: DecapDecoder, encoder: Encoder, n: int = 1000) -> 
         sentences = decoder.decode(decoder.project(encoder.images(pictures)))
         figures[f"image_class_kept_{title}"] = _kept(sentences, scenes)["class_kept"]
     return figures
+
+
+def evaluate_descriptions(decoder: DecapDecoder, encoder: Encoder, n: int = 1000) -> dict[str, float]:
+    """Measure descriptions of pictures at large that are asked to name the class that zero-shot sees.
+
+    Args:
+        decoder: What to judge.
+        encoder: The encoder whose embeddings it reads.
+        n: Held-out scenes, each showing one of the ten classes; those of `evaluate_decoder`.
+
+    Returns:
+        `described_class_kept`, `described_objects_exact` and `described_parsed` as in `evaluate_decoder`;
+        `described_agrees`: share of sentences that name the class which zero-shot sees; `described_cosine`: mean
+        cosine of sentence and picture; `described_zero_shot`: share of pictures in which zero-shot is right, the most
+        that `described_class_kept` can be.
+    """
+    scenes, pictures = held_out(n, "decoding", classes="one")
+    made = describe_pictures(decoder, encoder, encoder.images(list(pictures)), CLASSES, names=_classes_in)
+    right = [one.label == scene.label for one, scene in zip(made, scenes, strict=True)]
+    figures = {f"described_{key}": value for key, value in _kept([one.text for one in made], scenes).items()}
+    return figures | {
+        "described_agrees": float(np.mean([one.agrees for one in made])),
+        "described_cosine": float(np.mean([one.cosine for one in made])),
+        "described_zero_shot": float(np.mean(right)),
+    }
+
+
+def _classes_in(sentence: str) -> set[str]:
+    try:
+        return {group.concept for group in parse(sentence).groups} & set(CLASSES)
+    except CannotParse:
+        return set()
 
 
 def _retrieval(images: NDArray[np.float64], texts: NDArray[np.float64], k: int) -> float:
