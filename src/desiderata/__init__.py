@@ -8,6 +8,7 @@ from desiderata.errors import DesiderataError
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.collect.classifier import HeadClassifier
+    from desiderata.collect.export import export_classifier
     from desiderata.collect.influence import predicted_gain, validation_gradient
     from desiderata.collect.lookahead import predicted_gain_proximal
     from desiderata.collect.quickstart import new_campaign
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         TextInfluence,
     )
     from desiderata.collect.synthesis import synthesise
+    from desiderata.collect.trained import TrainedClassifier, load_classifier
     from desiderata.foundation.encoder import load_encoder
     from desiderata.oracles.archive import ArchiveOracle
     from desiderata.oracles.scene import SceneOracle, scene_oracle
@@ -38,6 +40,9 @@ __all__ = [
     "RandomText",
     "SceneOracle",
     "TextInfluence",
+    "TrainedClassifier",
+    "export_classifier",
+    "load_classifier",
     "load_encoder",
     "new_campaign",
     "predicted_gain",
@@ -50,6 +55,7 @@ __all__ = [
 _MODULES = {
     "campaign.loop": ("Campaign",),
     "collect.classifier": ("HeadClassifier",),
+    "collect.export": ("export_classifier",),
     "collect.influence": ("predicted_gain", "validation_gradient"),
     "collect.lookahead": ("predicted_gain_proximal",),
     "collect.quickstart": ("new_campaign",),
@@ -62,6 +68,7 @@ _MODULES = {
         "TextInfluence",
     ),
     "collect.synthesis": ("synthesise",),
+    "collect.trained": ("TrainedClassifier", "load_classifier"),
     "foundation.encoder": ("load_encoder",),
     "oracles.archive": ("ArchiveOracle",),
     "oracles.scene": ("SceneOracle", "scene_oracle"),

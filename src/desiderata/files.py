@@ -1,7 +1,8 @@
-"""Staged writes: a reader sees the old file or the new one, never half of either."""
+"""Staged writes: a reader sees the old file or the new one, a whole folder or none, never half of either."""
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,46 @@ def staged(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; on success it becomes `path` in one step.
+
+    Args:
+        path: Where the finished folder belongs; nothing may be there. Missing parent folders are made.
+
+    Yields:
+        The temporary folder. It is removed when the block raises.
+
+    Raises:
+        DesiderataError: Something is at `path`, or it cannot be written.
+    """
+    place = Path(os.path.realpath(path))  # of a link, where it points
+    stage = None
+    try:
+        _check_nothing_at(place, path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:40]}."))
+        yield stage
+        for file in stage.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+        stage.chmod(0o755)
+        _check_nothing_at(place, path)  # an empty folder would be replaced
+        stage.replace(place)
+        _sync(place.parent)
+    except OSError as error:
+        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _check_nothing_at(place: Path, path: Path) -> None:
+    if place.exists():
+        raise DesiderataError(f"{path} is there already: choose another name.")
 
 
 def _sync(folder: Path) -> None:

@@ -12,6 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from desiderata.campaign import images
 from desiderata.campaign.images import UnreadableImage, digest_of, read_image, to_png
+from desiderata.formats import FORMATS, SUFFIXES
+from desiderata.worlds.folder import image_files
 
 
 def encoded(image: Image.Image, format: str, **options) -> bytes:
@@ -39,6 +41,26 @@ def png_of_size(width: int, height: int) -> bytes:
     )
 
 
+def bmp_of_size(width: int, height: int) -> bytes:
+    """A BMP that says its size is another one than it has."""
+    return encoded(noise(16, 16), "BMP").replace(struct.pack("<ii", 16, 16), struct.pack("<ii", width, height), 1)
+
+
+def bmp_of_runs(width: int, height: int, body: bytes) -> bytes:
+    """A BMP of 256 colours whose rows are run-length encoded."""
+    start = 14 + 40 + 4 * 256
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
+    palette = bytes(value for i in range(256) for value in (i, 0, 255 - i, 0))
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + palette + body
+
+
+def gif_of_size(width: int, height: int, frame_width: int, frame_height: int) -> bytes:
+    """A GIF that says how large its screen and its first frame are, and holds no pixel."""
+    dispose = b"!\xf9\x04\x08\0\0\0\0"
+    frame = b"," + struct.pack("<HHHHB", 0, 0, frame_width, frame_height, 0) + b"\x08\0;"
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0) + dispose + frame
+
+
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><script>alert(1)</script></svg>'
 
 HOSTILE = {
@@ -49,8 +71,21 @@ HOSTILE = {
     "truncated png": encoded(noise(200, 200), "PNG")[:-200],
     "broken png": png_of_size(64, 64),
     "svg": SVG,
-    "gif": encoded(noise(), "GIF"),
     "tiff": encoded(noise(), "TIFF"),
+    "icon": encoded(noise(), "ICO"),
+    "ppm": encoded(noise(), "PPM"),
+    "gif of a large screen": gif_of_size(40_000, 40_000, 8, 8),
+    "gif of a large frame": gif_of_size(8, 8, 10_000, 9_000),
+    "gif without a frame": b"GIF89a" + struct.pack("<HHBBB", 20, 20, 0, 0, 0) + b";",
+    "truncated gif": encoded(noise(200, 200), "GIF")[:3000],
+    "signature of a gif only": b"GIF89a",
+    "large bmp": encoded(noise(16, 16), "BMP").replace(struct.pack("<ii", 16, 16), struct.pack("<ii", 9000, 9000), 1),
+    "bmp of no width": encoded(noise(16, 16), "BMP").replace(
+        struct.pack("<ii", 16, 16), struct.pack("<ii", 0, 16), 1
+    ),
+    "truncated bmp": encoded(noise(200, 200), "BMP")[:9000],
+    "run-length bmp": bmp_of_runs(8000, 8000, b"\1\5\0\0" * 8000),
+    "script in a bmp": b"BM" + SVG,
     "nothing": b"",
     "text": b"hello",
     "signature only": b"\x89PNG\r\n\x1a\n",
@@ -88,7 +123,7 @@ def test_missing_files_and_folders_are_named(tmp_path: Path):
         read_image("/dev/zero")
 
 
-@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "BMP"])
 def test_lossless_files_arrays_and_images_give_the_same_pixels(format: str, tmp_path: Path):
     image = noise()
     options = {"lossless": True, "exact": True} if format == "WEBP" else {}
@@ -134,6 +169,35 @@ def test_transparent_parts_become_white_and_grey_becomes_rgb():
     assert read_image(encoded(Image.new("CMYK", (16, 16)), "JPEG")).mode == "RGB"
 
 
+def test_bitmaps_of_few_colours_and_with_alpha_are_read():
+    dots = Image.fromarray(np.indices((16, 16)).sum(axis=0) % 2 == 1)
+    assert digest_of(read_image(encoded(dots, "BMP"))) == digest_of(dots.convert("RGB"))
+    few = noise(16, 16).quantize(7)
+    for format in ("BMP", "GIF"):
+        assert digest_of(read_image(encoded(few, format))) == digest_of(few.convert("RGB"))
+
+
+def test_an_animation_counts_as_its_first_frame():
+    first, second, third = (noise(40, 30, seed).quantize(64) for seed in range(3))
+    alone = digest_of(first.convert("RGB"))
+    for rest in ([second], [third, second]):
+        moving = encoded(first, "GIF", save_all=True, append_images=rest, duration=50, loop=0)
+        with Image.open(io.BytesIO(moving)) as opened:
+            assert getattr(opened, "n_frames", 1) == 1 + len(rest)
+        assert digest_of(read_image(moving)) == alone
+    clear = Image.new("P", (16, 16), 0)
+    assert read_image(encoded(clear, "GIF", transparency=0)).getpixel((3, 3)) == (255, 255, 255)
+
+
+def test_a_folder_is_searched_for_what_can_be_read(tmp_path: Path):
+    for suffix in SUFFIXES:
+        noise().save(tmp_path / f"a{suffix}")
+    assert {read_image(path).size for path in image_files(tmp_path)} == {(40, 30)}
+    assert len(image_files(tmp_path)) == len(SUFFIXES)
+    known = {format: suffix for suffix, format in Image.registered_extensions().items() if suffix in SUFFIXES}
+    assert set(known) == set(FORMATS)
+
+
 def test_large_pictures_are_reduced_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(images, "LARGEST_SIDE", 64)
     read = read_image(noise(128, 96))
@@ -149,7 +213,7 @@ def test_arrays_of_other_kinds_are_refused(wrong: np.ndarray):
 
 def test_random_damage_never_raises_anything_else():
     rng = np.random.default_rng(0)
-    for format in ("PNG", "JPEG", "WEBP"):
+    for format in FORMATS:
         whole = np.frombuffer(encoded(noise(64, 48), format), np.uint8)
         for _ in range(60):
             damaged = whole.copy()

@@ -177,7 +177,7 @@ def test_run_skips_what_the_oracle_cannot_answer_or_answers_wrongly(campaign: Ca
     assert statuses[0] == ("skipped", "The archive has nothing like it.")
     assert statuses[1] == ("answered", "")
     assert statuses[2][1].startswith("'giraffe' is none of the classes")
-    assert statuses[3][1].endswith("give a JPEG, PNG or WebP image.")
+    assert statuses[3][1].endswith("give a JPEG, PNG, WebP, GIF or BMP image.")
     assert statuses[4][1].endswith("shows the same picture as the answer to r001-q02: give a new one.")
 
 

@@ -139,6 +139,7 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
         "rounds",
         "answered",
         "skipped",
+        "undone",
         "images",
         "open",
     }
@@ -201,8 +202,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "unknown query": (["tell", "run", "r9", "a.png"], "There is no query r9 in this campaign"),
     "unknown label": (["tell", "run", "r001-q01", "a.png", "--label", "giraffe"], "'giraffe' is none of the classes"),
     "missing file": (["tell", "run", "r001-q01", "gone.png"], "gone.png does not exist"),
-    "empty folder": (["tell", "run", "r001-q01", "nothing"], "nothing has no JPEG, PNG or WebP images"),
-    "no picture": (["tell", "run", "r001-q01", "notes.txt"], "notes.txt is not a JPEG, PNG or WebP image"),
+    "empty folder": (["tell", "run", "r001-q01", "nothing"], "nothing has no JPEG, PNG, WebP, GIF or BMP images"),
+    "no picture": (["tell", "run", "r001-q01", "notes.txt"], "notes.txt is not a JPEG, PNG, WebP, GIF or BMP image"),
     "a picture held": (["tell", "run", "r001-q01", "images/red/0.png"], "shows the same picture as the"),
     "no reason": (["skip", "run", "r001-q01", "--reason", ""], "cannot be skipped without a reason"),
     "unknown oracle": (["run", "run", "--oracle", "delphi", "--rounds", "1"], "no oracle called 'delphi'"),
@@ -278,7 +279,7 @@ def test_errors_are_one_sentence_and_change_nothing(
 def test_unreadable_images_are_counted_and_named(images: Path, tmp_path: Path, capsys: Capture):
     (images / "red" / "broken.jpg").write_bytes(b"GIF89a")
     assert main(["new", "x", "--images", str(images), "--encoder", "colours"]) == 2
-    assert "broken.jpg is not a JPEG, PNG or WebP image" in capsys.readouterr().err
+    assert "broken.jpg is not a JPEG, PNG, WebP, GIF or BMP image" in capsys.readouterr().err
     for i in range(4):
         (images / "green" / f"empty{i}.png").touch()
     assert main(["new", "x", "--images", str(images), "--encoder", "colours"]) == 2
@@ -326,7 +327,7 @@ def test_new_says_what_its_figures_rest_on(images: Path, tmp_path: Path, capsys:
     out = capsys.readouterr().out
     assert re.search(r"Accuracy is measured on \d validation pictures; give --test FOLDER for a figure that no", out)
     assert "1 image was left out because it is a copy of another." in out
-    assert "1 file left out (a.tiff): only JPEG, PNG and WebP images are read." in out
+    assert "1 file left out (a.tiff): only JPEG, PNG, WebP, GIF and BMP images are read." in out
     for label in CLASSES:
         save(tmp_path / "test" / label / "a.png", label, 60)
     assert main(["new", "other", "--images", str(images), "--test", "test", "--encoder", "colours"]) == 0

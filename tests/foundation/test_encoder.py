@@ -12,34 +12,18 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging
 
+from contracts.tiny_clip import few_words, tiny_clip
 from desiderata.campaign.config import Config
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import ClipEncoder, load_encoder
 from desiderata.foundation.registry import BUNDLED_ROOT, content_key, load_pretrained, locate
-from desiderata.training.tokenizer import train_tokenizer
-
-
-def tokenizer():
-    return train_tokenizer(["a photo of a cat", "a photo of a dog on the grass"] * 3)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random CLIP directory with 24-dimensional embeddings."""
-    path = tmp_path_factory.mktemp("clip")
-    words = tokenizer()
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = CLIPConfig(
-        text_config={**small, "vocab_size": len(words), "eos_token_id": 1, "bos_token_id": 0, "pad_token_id": 1},
-        vision_config={**small, "image_size": 32, "patch_size": 8},
-        projection_dim=24,
-    )
-    torch.manual_seed(0)
-    CLIPModel(config).save_pretrained(path)
-    words.save_pretrained(path)
-    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(path)
-    return path
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 def pictures(n: int, side: int = 40) -> list[np.ndarray]:
@@ -98,7 +82,7 @@ def test_full_size_vit_b32_embeds():
         32,
         512,
     )
-    words = tokenizer()
+    words = few_words()
     encoder = ClipEncoder(CLIPModel(config), words, CLIPImageProcessorPil(), "random ViT-B/32")
     assert encoder.images(pictures(2)).shape == (2, 512)
     np.testing.assert_allclose(np.linalg.norm(encoder.texts(["a cat"]), axis=1), 1)

@@ -11,12 +11,15 @@ from PIL import Image
 
 from contracts.colours import CLASSES, Colours
 from contracts.oracle import OracleContract, ask
+from contracts.tiny_clip import tiny_clip
 from desiderata.campaign.features import FeatureCache
 from desiderata.campaign.images import digest_of, read_image
 from desiderata.campaign.oracle import CannotAnswer
 from desiderata.campaign.records import Query
+from desiderata.describe.template import plain
 from desiderata.errors import DesiderataError
-from desiderata.oracles.archive import ArchiveOracle
+from desiderata.foundation.encoder import load_encoder
+from desiderata.oracles.archive import NONE_OF_THESE, ArchiveOracle
 from desiderata.oracles.by_text import ByText
 from desiderata.oracles.scene import scene_oracle
 
@@ -114,6 +117,47 @@ def test_a_picture_of_none_of_the_classes_is_not_accepted(folder: Path):
         ArchiveOracle(folder, Colours(), CLASSES).answer(ask("a red square", "red"), RNG)
     trusting = ArchiveOracle(folder, Colours(), CLASSES, check_class=False)
     assert trusting.answer(ask("a red square", "red"), RNG)[0][0].name == "grey.png"
+
+
+@pytest.fixture(scope="module")
+def scattered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures that even a random encoder tells apart."""
+    root = tmp_path_factory.mktemp("scattered")
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        patches = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(patches.repeat(8, axis=0).repeat(8, axis=1)).save(root / f"{i:02}.png")
+    return root
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_with_any_clip_a_picture_counts_for_the_sentence_that_it_is_nearest_to(
+    seed: int, scattered: Path, tmp_path: Path
+):
+    """That the rule is kept, with random CLIPs; that it is right, no random CLIP can tell."""
+    encoder = load_encoder(str(tiny_clip(tmp_path, seed=seed, spread=20.0)))
+    classes = ("cat", "dog", "grass")
+    paths = sorted(scattered.iterdir())
+    pictures = encoder.images([read_image(path) for path in paths])
+    sentences = [*map(plain, classes), *NONE_OF_THESE]
+    nearest = [max(range(5), key=lambda i: row @ encoder.texts([sentences[i]])[0]) for row in pictures]
+    assert {i > 2 for i in nearest} == ({True} if seed == 2 else {True, False}), "these seeds show both"
+    for label, text in zip(classes, ("a photo of a cat", "a dog on the grass", "a photo of a dog")):
+        similarity = pictures @ encoder.texts([text])[0]
+        for least in np.quantile(similarity, [0.0, 0.9, 1.0]).tolist():
+            oracle = ArchiveOracle(scattered, encoder, classes, n=99, least_similarity=least)
+            fit = [n for n, i in enumerate(nearest) if similarity[n] >= least and i < 3 and classes[i] == label]
+            if fit:
+                came = [path for path, _ in oracle.answer(ask(text, label), RNG)]
+                assert came == [paths[n] for n in sorted(fit, key=lambda n: -similarity[n])]
+            else:
+                with pytest.raises(CannotAnswer, match=f"looks like {label}: the nearest picture, .*, looks like "):
+                    oracle.answer(ask(text, label), RNG)
+            trusting = ArchiveOracle(scattered, encoder, classes, n=99, least_similarity=least, check_class=False)
+            assert len(trusting.answer(ask(text, label), RNG)) == np.sum(similarity >= least)
+        strict = ArchiveOracle(scattered, encoder, classes, least_similarity=similarity.max() + 1e-6)
+        with pytest.raises(CannotAnswer, match="Nothing in the archive is near enough"):
+            strict.answer(ask(text, label), RNG)
 
 
 def test_a_second_search_embeds_nothing_and_finds_the_same(folder: Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from desiderata.errors import DesiderataError
-from desiderata.worlds.folder import image_files, other_files, read_folders
+from desiderata.worlds.folder import class_name, files_among, folder_names, image_files, other_files, read_folders
 
 
 def fill(root: Path, **classes: int) -> Path:
@@ -44,10 +44,24 @@ def test_own_folders_for_validation_and_test_are_taken_whole(tmp_path: Path):
 
 
 def test_image_files_are_found_in_order_and_hidden_ones_are_not(tmp_path: Path):
-    for name in ("b.JPG", "a/z.png", "a/.x.png", ".cache/y.png", "notes.txt", "c.webp"):
+    for name in ("b.JPG", "a/z.png", "a/.x.png", ".cache/y.png", "notes.txt", "c.webp", "d.GIF", "e.bmp", "f.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [str(p.relative_to(tmp_path)) for p in image_files(tmp_path)] == ["a/z.png", "b.JPG", "c.webp"]
+    assert [str(p.relative_to(tmp_path)) for p in image_files(tmp_path)] == [
+        "a/z.png",
+        "b.JPG",
+        "c.webp",
+        "d.GIF",
+        "e.bmp",
+    ]
+
+
+def test_files_are_taken_as_they_are_and_folders_opened(tmp_path: Path):
+    fill(tmp_path, cat=2)
+    assert [path.name for path in files_among([tmp_path / "x.txt", tmp_path / "cat"])] == ["x.txt", "0.jpg", "1.jpg"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DesiderataError, match=r"empty has no JPEG, PNG, WebP, GIF or BMP images: give another"):
+        files_among([tmp_path / "cat", tmp_path / "empty"])
 
 
 def test_what_an_archiver_adds_is_ignored_and_other_files_are_known(tmp_path: Path):
@@ -59,6 +73,34 @@ def test_what_an_archiver_adds_is_ignored_and_other_files_are_known(tmp_path: Pa
     assert world.classes == ("cat", "dog")
     assert len(world.initial) + len(world.validation) == 4
     assert [path.name for path in other_files(tmp_path)] == ["a.tiff", "notes.txt"]
+
+
+def test_each_class_has_a_folder_that_is_read_back_as_that_class():
+    classes = (
+        "cat",
+        "tabby cat",
+        "naïve",
+        "é?*",
+        ".hidden",
+        "..",
+        ".",
+        "__MACOSX",
+        "a/b",
+        "a\\b",
+        "../up",
+        "Cat",
+        "",
+    )
+    names = folder_names(classes)
+    assert tuple(names) == classes
+    assert len({name.casefold() for name in names.values()}) == len(classes)
+    for name in names.values():
+        assert Path(name).name == name
+        assert not name.startswith(".")
+        assert name != "__MACOSX"
+    read = {label: class_name(name) for label, name in names.items()}
+    changed = {"__MACOSX": "MACOSX", "a/b": "a-b", "a\\b": "a-b-", "../up": "..-up", "Cat": "Cat-"}
+    assert read == {label: label for label in classes} | changed
 
 
 def flat(tmp: Path) -> None:
@@ -82,7 +124,7 @@ def twins(tmp: Path) -> None:
         (flat, {}, "has no sub-folders: make one for each class"),
         (lambda tmp: fill(tmp, cat=5), {}, r"has one class only \(cat\)"),
         (lambda tmp: fill(tmp, cat=5, dog=1, ship=1), {}, r"too few images of dog \(1\), ship \(1\)"),
-        (empty_class, {}, "ship has no JPEG, PNG or WebP images"),
+        (empty_class, {}, "ship has no JPEG, PNG, WebP, GIF or BMP images"),
         (twins, {}, "two sub-folders for the class 'polar bear'"),
         (lambda tmp: fill(tmp, cat=5, dog=5), {"validation_share": 1.5}, "1.5 is not between 0 and 1"),
     ],

@@ -1,14 +1,25 @@
 """The gate that every answer passes: what does not fit is refused whole, before anything is written."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from desiderata.campaign.images import ImageLike, digest_of, read_image, to_png
+from desiderata.campaign.images import ImageLike, as_list, digest_of, read_images, to_png
 from desiderata.campaign.records import Answer, Query
 from desiderata.campaign.store import Refused, Store
+
+
+def find(store: Store, query: Query | str) -> Query:
+    """Return the query that is meant, as it stands now.
+
+    Raises:
+        Refused: There is none of that name.
+    """
+    name = query if isinstance(query, str) else query.id
+    found = store.query(name)
+    if found is None:
+        open_ones = [one.id for one in store.queries() if one.status == "open"]
+        known = f"the open ones are {listed(open_ones)}" if open_ones else "none is open, so ask first"
+        raise Refused(f"There is no query {name} in this campaign: {known}.")
+    return found
 
 
 def find_open(store: Store, query: Query | str) -> Query:
@@ -17,17 +28,14 @@ def find_open(store: Store, query: Query | str) -> Query:
     Raises:
         Refused: There is none of that name, or it is open no longer.
     """
-    name = query if isinstance(query, str) else query.id
-    found = store.query(name)
-    if found is None:
-        open_ones = [one.id for one in store.queries() if one.status == "open"]
-        known = f"the open ones are {listed(open_ones)}" if open_ones else "none is open, so ask first"
-        raise Refused(f"There is no query {name} in this campaign: {known}.")
-    if found.status == "answered":
-        raise Refused(f"Query {name} has been answered already: ask for the open ones.")
-    if found.status == "skipped":
-        raise Refused(f"Query {name} was skipped ({found.reason}): ask for the open ones.")
-    return found
+    found = find(store, query)
+    if found.status == "open":
+        return found
+    was = "has been answered already" if found.status == "answered" else f"was skipped ({found.reason})"
+    mend = "ask for the open ones"
+    if found.round > store.last_round() and found.proposal.feature is None:
+        mend += ", or undo it first"
+    raise Refused(f"Query {found.id} {was}: {mend}.")
 
 
 def check(
@@ -47,8 +55,7 @@ def check(
         Refused: There are no images, the labels do not fit, or a picture is in the campaign already.
         UnreadableImage: An image is not one.
     """
-    if isinstance(images, str | bytes | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
-        images = [images]
+    images = as_list(images)
     if not len(images):
         raise Refused(f"No image was given for {query.id}: give at least one, or skip the query.")
     if labels is None or isinstance(labels, str):
@@ -61,9 +68,7 @@ def check(
             raise Refused(f"{label!r} is none of the classes of this campaign: they are {listed(classes)}.")
     answers: dict[str, Answer] = {}
     files: list[bytes] = []
-    for position, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
-        name = str(image) if isinstance(image, str | Path) else f"Image {position} of {len(images)}"
-        picture = read_image(image, name)
+    for (name, picture), label in zip(read_images(images), labels, strict=True):
         digest = digest_of(picture)
         owner = "another of these images" if digest in answers else store.owner(digest)
         if owner:

@@ -14,7 +14,7 @@ import platformdirs
 from numpy.typing import NDArray
 from PIL import Image
 
-from desiderata.campaign.images import MOST_BYTES, UnreadableImage, digest_of, read_image
+from desiderata.campaign.images import MOST_BYTES, UnreadableImage, digest_of, opened, read_image
 from desiderata.campaign.rows import from_blob, to_blob
 
 BATCH = 32
@@ -159,10 +159,7 @@ def fingerprint(encoder: ImageEncoder) -> str:
 
 
 def _content_digest(path: Path) -> str:
-    try:
-        if path.stat().st_size > MOST_BYTES:
+    with opened(path, str(path)) as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
             raise UnreadableImage(f"{path} is larger than {MOST_BYTES >> 20} MiB: reduce the picture first.")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableImage(f"{path} cannot be opened ({error.strerror}): check the file.") from None
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -30,6 +30,11 @@ def probe(learner: Learner[Any]) -> NDArray[np.float64]:
     return learner.embed([probe_picture()])[0]
 
 
+def alike(now: NDArray[np.float64], known: NDArray[np.float64]) -> bool:
+    """Return whether two embeddings of that picture, shape (d,), are of one encoder."""
+    return now.shape == known.shape and bool(np.linalg.norm(now - known) <= FARTHEST)
+
+
 def check_learner(store: Store, learner: Learner[Any]) -> None:
     """Make sure that a learner goes with what a campaign has recorded.
 
@@ -48,8 +53,7 @@ def check_learner(store: Store, learner: Learner[Any]) -> None:
     known = store.probe()
     if known is None:
         return
-    now = probe(learner)
-    if now.shape != known.shape or np.linalg.norm(now - known) > FARTHEST:
+    if not alike(probe(learner), known):
         raise DesiderataError(
             f"{where} was made with another encoder: {learner.embedding} does not embed pictures as "
             f"{store.fact('embedding')} did then, so old and new ones cannot be compared; use that encoder, or make "

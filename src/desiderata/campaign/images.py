@@ -1,8 +1,10 @@
-"""Pictures from outside, made safe: three formats, bounded size, and nothing kept but the pixels."""
+"""Pictures from outside, made safe: few formats, bounded size, and nothing kept but the pixels."""
 
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from desiderata.errors import DesiderataError
+from desiderata.formats import FORMATS, ONE_OF
 
-FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_BYTES = 32 * 2**20
 MOST_PIXELS = 64_000_000
 LARGEST_SIDE = 2048
@@ -19,6 +21,8 @@ LARGEST_SIDE = 2048
 SMALLEST_SIDE = 8
 GREATEST_RATIO = 16
 """Longer strips are refused: an encoder that scales the shorter side would need gigabytes for them."""
+RUN_LENGTH = (1, 2)
+"""Compressions of BMP that are refused: a few kilobytes of them could keep their decoder busy for half a minute."""
 
 ImageLike = Path | str | bytes | Image.Image | NDArray[np.uint8]
 """A file, the bytes of one, or pixels: a Pillow image, or an array of shape (height, width, 3)."""
@@ -42,11 +46,13 @@ def read_image(source: ImageLike, name: str | None = None) -> Image.Image:
         A fresh image of mode RGB whose `info` is empty.
 
     Raises:
-        UnreadableImage: It is missing, empty, too large, broken, or of another format than JPEG, PNG and WebP.
+        UnreadableImage: It is missing, empty, too large, broken, or of another format than JPEG, PNG, WebP, GIF and
+            BMP.
     """
     if isinstance(source, str | Path):
         name = name or str(source)
-        source = _bytes_of(Path(source), name)
+        with opened(Path(source), name) as file:
+            source = file.read(MOST_BYTES + 1)
     name = name or "The image"
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
@@ -65,6 +71,52 @@ def read_image(source: ImageLike, name: str | None = None) -> Image.Image:
     return _plain(source)
 
 
+def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
+    """Return several pictures as a list, and one that stands alone as a list of one."""
+    if isinstance(images, str | bytes | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        return [images]
+    return list(images)
+
+
+def read_images(images: Sequence[ImageLike]) -> Iterator[tuple[str, Image.Image]]:
+    """Read several pictures, one at a time.
+
+    Args:
+        images: As `read_image` takes them.
+
+    Yields:
+        What error messages call the picture, and the picture.
+    """
+    for position, image in enumerate(images, start=1):
+        name = str(image) if isinstance(image, str | Path) else f"Image {position} of {len(images)}"
+        yield name, read_image(image, name)
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[io.BufferedReader]:
+    """Open what should be the file of a picture.
+
+    Args:
+        path: Where it is.
+        name: What error messages call it.
+
+    Yields:
+        The open file.
+
+    Raises:
+        UnreadableImage: It is missing, no file, or cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UnreadableImage(f"{name} is not a file: give an image file.")
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise UnreadableImage(f"{name} does not exist: check the path.") from None
+    except OSError as error:
+        raise UnreadableImage(f"{name} cannot be opened ({error.strerror}): check the file.") from None
+
+
 def digest_of(image: Image.Image) -> str:
     """Return the name of a picture: SHA-256 of its pixels, written as binary PPM.
 
@@ -81,21 +133,9 @@ def to_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _bytes_of(path: Path, name: str) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise UnreadableImage(f"{name} is not a file: give an image file.")
-        with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise UnreadableImage(f"{name} does not exist: check the path.") from None
-    except OSError as error:
-        raise UnreadableImage(f"{name} cannot be opened ({error.strerror}): check the file.") from None
-
-
 def _decoded(content: bytes, name: str) -> Image.Image:
     if not content:
-        raise UnreadableImage(f"{name} is empty: give a JPEG, PNG or WebP image.")
+        raise UnreadableImage(f"{name} is empty: give a {ONE_OF} image.")
     if len(content) > MOST_BYTES:
         raise UnreadableImage(f"{name} is larger than {MOST_BYTES >> 20} MiB: reduce the picture first.")
     try:
@@ -108,12 +148,16 @@ def _decoded(content: bytes, name: str) -> Image.Image:
                 f"{name} has {width} × {height} pixels, more than {MOST_PIXELS // 10**6} million: "
                 "reduce the picture first."
             )
+        if image.format == "BMP" and image.info.get("compression") in RUN_LENGTH:
+            raise UnreadableImage(
+                f"{name} is a run-length encoded BMP, which few programs write: save it as PNG first."
+            )
         image.load()
         return ImageOps.exif_transpose(image)
     except UnreadableImage:
         raise
     except Image.UnidentifiedImageError:
-        raise UnreadableImage(f"{name} is not a JPEG, PNG or WebP image: convert it to one of these.") from None
+        raise UnreadableImage(f"{name} is not a {ONE_OF} image: convert it to one of these.") from None
     except Image.DecompressionBombError:
         raise UnreadableImage(
             f"{name} has more than {MOST_PIXELS // 10**6} million pixels: reduce the picture first."

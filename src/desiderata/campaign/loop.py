@@ -16,7 +16,7 @@ from desiderata.campaign.images import ImageLike, UnreadableImage
 from desiderata.campaign.learner import Learner
 from desiderata.campaign.oracle import CannotAnswer, Oracle
 from desiderata.campaign.proposals import check_proposals
-from desiderata.campaign.records import Answer, Exchange, Query, Round, Strategy
+from desiderata.campaign.records import Answer, Exchange, Query, Round, Strategy, Withdrawal
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
@@ -136,6 +136,11 @@ class Campaign:
         """The closed rounds; the first, number 0, is the learner before it asked anything."""
         return self.store.rounds()
 
+    @property
+    def withdrawals(self) -> Sequence[Withdrawal]:
+        """What was told or skipped and then taken back, in the order in which it was taken back."""
+        return self.store.withdrawals()
+
     def exchanges(self) -> list[Exchange]:
         """Return every query that is open no longer with what it brought, in the order asked."""
         said = recall.Said.of(self.store)
@@ -213,12 +218,30 @@ class Campaign:
         with _recorded(found):
             self.settle()
 
+    def undo(self, query: Query | str) -> Withdrawal:
+        """Take back the answer or the skip of a query whose round is not closed yet: it is open again.
+
+        The record keeps what was withdrawn. Its pictures are new to the campaign again, so that they may be told for
+        this query or another, and an oracle that is let run may bring them once more.
+
+        Args:
+            query: The query or its id.
+
+        Returns:
+            What was withdrawn.
+
+        Raises:
+            Refused: There is no query of that name.
+            CannotUndo: The query is open, answered itself (GenMQD-Fea), or its round is closed.
+        """
+        return self.store.undo(gate.find(self.store, query).id)
+
     def run(self, oracle: Oracle, rounds: int, progress: Callable[[Query | Round], None] | None = None) -> None:
         """Let `oracle` answer until `rounds` rounds are closed, or the strategy has nothing more to ask.
 
         Rounds closed earlier count, and so do queries answered earlier: called again after a kill, it goes on
         where it stopped. What the oracle cannot answer, or answers with something that is refused, is skipped. What
-        somebody else answers or skips in the meantime stays as they left it.
+        somebody else answers or skips in the meantime stays as they left it; what they take back is asked again.
 
         Args:
             oracle: Who answers.
@@ -228,7 +251,8 @@ class Campaign:
         report = progress or (lambda _: None)
         self.settle()
         while (closed := self._closed()) < rounds:
-            for query in self.ask():
+            asked = self.ask()
+            for query in asked:
                 try:
                     came = oracle.answer(query, self._stream(query.round, "answer", query.id))
                     self.tell(query, [image for image, _ in came], [label for _, label in came], oracle.name)
@@ -237,12 +261,14 @@ class Campaign:
                         self.skip(query, str(reason).strip() or f"The oracle {oracle.name} gave no reason.")
                 report(self.store.query(query.id) or query)
             self.settle()  # for whoever decided the last query and was stopped before the round was closed
-            if self._closed() == closed:
+            if self._closed() > closed:
+                report(self.rounds[-1])
+            elif not asked:
                 break
-            report(self.rounds[-1])
 
     def settle(self) -> None:
         """Close the current round if nothing of it is open: fit, measure, record. `ask` and `run` begin with it."""
+        withdrawn = len(self.store.withdrawals())  # before the answers are read
         number = self._closed() + 1
         queries = self.store.queries(number)
         if any(query.status == "open" for query in queries) or (number > 0 and not queries):
@@ -250,13 +276,18 @@ class Campaign:
         learner = self._learner_at(number - 1)
         # Another process may close this round at the same time and go on: what is fitted is this round's alone.
         said = recall.Said.of(self.store, number)
-        new = recall.embed(self.store, learner, recall.unembedded(self.store, said))
+        known = self._vectors()
+        new = recall.embed(self.store, learner, recall.unembedded(said, known))
         self.store.add_features(self.store.fact("embedding"), new)
-        examples = recall.examples(self.store, said, self._vectors())
+        # Those that were stored first count; an answer that has been withdrawn since has none of them.
+        examples = recall.examples(self.store, said, known | new | self._vectors())
         self._at = UNFINISHED
         learner.fit(examples, self._stream(number, "fit"))
-        recorded = self.store.add_round(Round(number, len(examples), learner.evaluate()), learner.save())
+        measured = Round(number, len(examples), learner.evaluate())
+        recorded = self.store.add_round(measured, learner.save(), withdrawn)
         self._at = number if recorded else None
+        if not recorded:
+            self.settle()  # what was withdrawn meanwhile may have been told anew
 
     # The learner
 
@@ -305,9 +336,10 @@ class Campaign:
 
     def _vectors_of(self, said: recall.Said) -> dict[str, NDArray[np.float64]]:
         """Return embeddings with those of an unfinished round's answers, which are kept when it is closed."""
-        if new := recall.unembedded(self.store, said):
-            return self._vectors() | recall.embed(self.store, self._built()[0], new)
-        return self._vectors()
+        known = self._vectors()
+        if new := recall.unembedded(said, known):
+            return known | recall.embed(self.store, self._built()[0], new)
+        return known
 
     def _dim(self) -> int | None:
         known = self.store.probe()

@@ -37,9 +37,8 @@ class Said:
         return cls(queries, [answer for answer in store.answers() if answer.query_id in decided])
 
 
-def unembedded(store: Store, said: Said) -> list[str]:
-    """Return the names of those pictures of answers of which no embedding is stored yet."""
-    known = store.features(store.fact("embedding"))
+def unembedded(said: Said, known: Vectors) -> list[str]:
+    """Return the names of those pictures of answers whose embedding is not among the known ones."""
     return [answer.image for answer in said.answers if answer.image and answer.image not in known]
 
 

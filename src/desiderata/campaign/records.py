@@ -84,6 +84,23 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What was taken back before its round was closed.
+
+    Attributes:
+        query_id: The question, which is open again since.
+        status: What it had been: "answered" or "skipped".
+        reason: Why it had been skipped; empty otherwise.
+        answers: What had been told, in that order; their pictures may be told again.
+    """
+
+    query_id: str
+    status: str
+    reason: str = ""
+    answers: Sequence[Answer] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """What the learner was worth after a round.
 

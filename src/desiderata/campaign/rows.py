@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Row
 
-from desiderata.campaign.records import Answer, Proposal, Query, Round
+from desiderata.campaign.records import Answer, Proposal, Query, Round, Withdrawal
 from desiderata.files import readable
 
 
@@ -51,6 +51,26 @@ def answer_row(position: int, answer: Answer) -> dict[str, Any]:
 def answer_of(row: Row[Any]) -> Answer:
     """Return the answer of a row."""
     return Answer(row.query, row.image, row.label, row.weight, row.source)
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> dict[str, Any]:
+    """Return the row of a withdrawal; they are numbered as they come."""
+    answers = [answer_row(position, answer) for position, answer in enumerate(withdrawal.answers)]
+    return {
+        "query": withdrawal.query_id,
+        "status": withdrawal.status,
+        "reason": withdrawal.reason,
+        "answers": to_json(answers),
+    }
+
+
+def withdrawal_of(row: Row[Any]) -> Withdrawal:
+    """Return the withdrawal of a row."""
+    answers = [
+        Answer(one["query"], one["image"], one["label"], one["weight"], one["source"])
+        for one in json.loads(row.answers)
+    ]
+    return Withdrawal(row.query, row.status, row.reason, tuple(answers))
 
 
 def round_row(round: Round) -> dict[str, Any]:

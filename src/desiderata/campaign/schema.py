@@ -68,6 +68,18 @@ answers = Table(
 )
 Index("one_answer_per_image", answers.c.image, unique=True, sqlite_where=answers.c.image != "")
 
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("query", String, ForeignKey("queries.id"), nullable=False),
+    Column("status", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("answers", String, nullable=False),  # JSON
+)
+"""Databases from before there was `undo` lack this table; they get it with the first withdrawal, and until then are
+read as they are. What else is recorded means the same with it and without, so that it takes no version of its own."""
+
 rounds = Table(
     "rounds",
     metadata,

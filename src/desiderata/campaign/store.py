@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Executable, Row, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from desiderata.campaign import schema
+from desiderata.campaign import schema, withdrawals
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
 from desiderata.campaign.learner import Held
-from desiderata.campaign.records import Answer, Proposal, Query, Round
+from desiderata.campaign.records import Answer, Proposal, Query, Round, Withdrawal
 from desiderata.campaign.rows import (
     answer_of,
     answer_row,
@@ -50,9 +50,10 @@ class QueryDecided(Refused):
 class Store:
     """What a campaign has recorded.
 
-    Nothing recorded is ever changed, except that an open query becomes answered or skipped. Files are staged
-    first and then one transaction says that they count, so that a kill at any moment leaves either all of a step
-    or nothing of it (at worst a picture that no record names).
+    Nothing recorded is ever changed, except that an open query becomes answered or skipped, and until its round is
+    closed may become open again; what had been said is then kept as withdrawn. Files are staged first and then one
+    transaction says that they count, so that a kill at any moment leaves either all of a step or nothing of it (at
+    worst a picture that no record names).
 
     Args:
         path: The directory of the run, which must exist; None keeps everything in memory, by the same code.
@@ -217,15 +218,34 @@ class Store:
         with self._write() as connection:
             _decide(connection, query.id, "skipped", readable(reason))
 
-    def add_round(self, round: Round, weights: bytes) -> bool:
-        """Record what the learner is worth after a round, its weights first, unless that is recorded.
+    def undo(self, query_id: str) -> Withdrawal:
+        """Make a decided query of the round that is not closed yet open again.
 
         Returns:
-            Whether it was recorded now. If not, another process was quicker, and the weights are those that it kept.
+            What is withdrawn by that. The files of its pictures are kept.
+
+        Raises:
+            CannotUndo: The query is open, answered itself, or its round is closed.
+        """
+        with self._write() as connection:
+            row = connection.execute(select(schema.queries).filter_by(id=query_id)).one()
+            return withdrawals.withdraw(connection, query_of(row))
+
+    def add_round(self, round: Round, weights: bytes, withdrawn: int) -> bool:
+        """Record what the learner is worth after a round, its weights first, unless that is recorded.
+
+        Args:
+            round: What it is worth.
+            weights: Its weights.
+            withdrawn: How many withdrawals there had been before the answers that it has learnt from were read.
+
+        Returns:
+            Whether it was recorded now. If not, another process was quicker, and the weights are those that it kept;
+            or an answer has been withdrawn since.
         """
         with self._write() as connection:
             known = select(func.count()).where(schema.rounds.c.number == round.number)
-            if connection.execute(known).scalar_one():
+            if connection.execute(known).scalar_one() or withdrawals.count(connection) != withdrawn:
                 return False
             self.blobs.put(_weights_name(round.number), weights)
             connection.execute(insert(schema.rounds).values(round_row(round)))
@@ -256,6 +276,11 @@ class Store:
             .order_by(schema.queries.c.round, schema.queries.c.position, schema.answers.c.position)
         )
         return [answer_of(row) for row in rows]
+
+    def withdrawals(self) -> Sequence[Withdrawal]:
+        """Return what was told and taken back, in the order in which it was taken back."""
+        with self._one_sentence(), self._engine.connect() as connection:
+            return withdrawals.withdrawn(connection)
 
     def rounds(self) -> list[Round]:
         """Return the closed rounds, the one before the first query (number 0) included."""
@@ -302,7 +327,10 @@ class Store:
             return self.blobs.get(_weights_name(number))
 
     def history(self) -> str:
-        """Return everything that was said and measured as canonical JSON: equal runs give equal bytes."""
+        """Return everything that was said and measured as canonical JSON: equal runs give equal bytes.
+
+        What was taken back is in it under "withdrawals", where there is any.
+        """
         said = {
             "version": schema.VERSION,
             "classes": self.fact("classes"),
@@ -310,6 +338,8 @@ class Store:
             "answers": [asdict(answer) for answer in self.answers()],
             "rounds": [asdict(round) for round in self.rounds()],
         }
+        if taken_back := self.withdrawals():
+            said["withdrawals"] = [asdict(withdrawal) for withdrawal in taken_back]
         return to_json(said)
 
     # How

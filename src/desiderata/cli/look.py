@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, Run, collected, command, decided, query_json, round_json, show_json
+from desiderata.cli.output import AsJson, Run, collected, command, count, decided, query_json, round_json, show_json
 
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
 def status(run: Run, json: AsJson = False) -> None:
     """Print how far a campaign has come. Loads no model.
 
-    JSON: run, seed, encoder, strategy, classes, rounds [{number, examples, metrics}], answered, skipped, images,
-    open [{id, round, label, text, status, reason, evidence}].
+    JSON: run, seed, encoder, strategy, classes, rounds [{number, examples, metrics}], answered, skipped, undone,
+    images, open [{id, round, label, text, status, reason, evidence}].
     """
     from desiderata.campaign.loop import Campaign
 
@@ -36,7 +36,7 @@ def status(run: Run, json: AsJson = False) -> None:
     queries, rounds = campaign.queries, campaign.rounds
     statuses = [query.status for query in queries]
     still_open = [query for query in queries if query.status == "open"]
-    answers = campaign.answers
+    answers, undone = campaign.answers, len(campaign.withdrawals)
     if json:
         show_json(
             {
@@ -48,6 +48,7 @@ def status(run: Run, json: AsJson = False) -> None:
                 "rounds": [round_json(one) for one in rounds],
                 "answered": statuses.count("answered"),
                 "skipped": statuses.count("skipped"),
+                "undone": undone,
                 "images": sum(bool(answer.image) for answer in answers),
                 "open": [query_json(query) for query in still_open],
             }
@@ -57,7 +58,8 @@ def status(run: Run, json: AsJson = False) -> None:
         _show_rounds(rounds)
     else:
         print("Nothing is measured yet, because the campaign was stopped while it was made.")
-    print(f"{decided(statuses.count('answered'), statuses.count('skipped'))}, {collected(answers)}.")
+    taken_back = f"; {count(undone, 'answer')} taken back" if undone else ""
+    print(f"{decided(statuses.count('answered'), statuses.count('skipped'))}, {collected(answers)}{taken_back}.")
     print(
         f"{len(still_open)} open: {', '.join(q.id for q in still_open)}"
         if still_open

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from desiderata.cli.halves import collecting
+
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Answer, Query, Round
 
-Run = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN")]
+Run = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN", callback=collecting)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -55,6 +57,11 @@ def query_json(query: "Query") -> dict[str, Any]:
         "reason": query.reason,
         "evidence": dict(query.proposal.evidence),
     }
+
+
+def answer_json(answer: "Answer") -> dict[str, Any]:
+    """Return an answer under its documented keys: image, label, weight, source."""
+    return {"image": answer.image, "label": answer.label, "weight": answer.weight, "source": answer.source}
 
 
 def round_json(round: "Round") -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from desiderata.cli.output import AsJson, Run, command, count, figures, round_json, show_json
 from desiderata.errors import DesiderataError
+from desiderata.formats import ALL_OF
 
 STRATEGIES = ("text-influence", "genmqd", "genmqd-closed", "genmqd-fea", "random-text", "random-description")
 """The names of `collect.strategies.STRATEGIES`, which help lists without importing it; the first is the default."""
@@ -116,7 +117,7 @@ def new(
         print(f"{count(copies, 'image')} {are}.")
     if left_out:
         names = listed([path.name for path in left_out], 3)
-        print(f"{count(len(left_out), 'file')} left out ({names}): only JPEG, PNG and WebP images are read.")
+        print(f"{count(len(left_out), 'file')} left out ({names}): only {ALL_OF} images are read.")
     print(f"Next: {command('ask', run)}")
 
 

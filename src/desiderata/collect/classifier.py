@@ -102,7 +102,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         known = np.unique(np.asarray(labels if classes is None else classes))
         weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
-        network, centre = self._drawn(x.shape[1], len(known))
+        network = self._network(x.shape[1], len(known))
+        centre = network.initial(int(self.seed))
         targets, weighed = one_hot(labels, known), torch.tensor(weights)
         objective = _objective(network, torch.tensor(x), targets, weighed, self.l2, centre)
         start = centre
@@ -149,12 +150,13 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         parameters, known = torch.tensor(np.asarray(theta, dtype=np.float64)), np.unique(np.asarray(classes))
-        network, centre = self._drawn(n_features, len(known))
+        network = self._network(n_features, len(known))
         if parameters.shape != (network.n_parameters,):
             raise DesiderataError(
                 f"The weights are those of another head: {tuple(parameters.shape)} of them where "
                 f"{network.n_parameters} belong; restore them into the head that they were fitted in."
             )
+        centre = network.initial(int(self.seed))
         vars(self).pop("feature_names_in_", None)  # of another fit
         self.n_features_in_, self.classes_, self.network_, self.centre_ = n_features, known, network, centre
         self.theta_, self.gradient_norm_, self.n_iter_ = parameters, gradient_norm, n_iter
@@ -266,10 +268,9 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         x = validate_data(self, cast(Any, X), dtype=np.float64, reset=False)
         return self.network_.logits(self.theta_, torch.tensor(x))
 
-    def _drawn(self, n_features: int, n_classes: int) -> tuple[Network, Tensor]:
-        """Return the architecture and theta_0."""
-        network = Network((n_features, *checked_widths(self.hidden), n_classes), self.activation)
-        return network, network.initial(int(self.seed))
+    def _network(self, n_features: int, n_classes: int) -> Network:
+        """Return the architecture."""
+        return Network((n_features, *checked_widths(self.hidden), n_classes), self.activation)
 
     def _check_parameters(self) -> None:
         check_number("l2", self.l2, "it is what gives every direction curvature, so try 1e-2", above=0)

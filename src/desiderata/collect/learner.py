@@ -175,22 +175,12 @@ class CollectLearner:
             DesiderataError: The weights are those of another head, or damaged.
         """
         try:
-            tensors = load(weights)
-            theta = tensors["theta"]
-            gradient_norm, n_iter = float(tensors["gradient_norm"][0]), int(tensors["steps"][0])
-        except (SafetensorError, KeyError, IndexError) as error:
+            restore_head(self.head, weights, self.initial.features.shape[1], len(self.classes))
+        except DamagedWeights as error:
             raise DesiderataError(
                 "The weights of this campaign are damaged: put back the files of its folder rounds from a copy, or "
                 "make the campaign again."
             ) from error
-        try:
-            self.head.restore(
-                theta,
-                self.initial.features.shape[1],
-                np.arange(len(self.classes)),
-                gradient_norm=gradient_norm,
-                n_iter=n_iter,
-            )
         except DesiderataError as error:
             raise DesiderataError(
                 "The weights of this campaign are those of another head: put campaign.toml back."
@@ -207,6 +197,34 @@ class CollectLearner:
 
     def _accuracy(self, features: Features, labels: NDArray[np.int64]) -> float:
         return float(np.mean(self.head.predict(features) == labels))
+
+
+class DamagedWeights(DesiderataError):
+    """What should be the weights of a head are not."""
+
+
+def restore_head(head: HeadClassifier, weights: bytes, dim: int, n_classes: int) -> None:
+    """Put a head where `CollectLearner.save` found it.
+
+    Args:
+        head: With the parameters that it had then; left as it is where this fails.
+        weights: The content of the safetensors file.
+        dim: Length of an embedding.
+        n_classes: How many classes there are.
+
+    Raises:
+        DamagedWeights: They are no weights.
+        DesiderataError: They are those of another head.
+    """
+    try:
+        tensors = load(weights)
+        theta = tensors["theta"]
+        gradient_norm, n_iter = float(tensors["gradient_norm"][0]), int(tensors["steps"][0])
+    except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise DamagedWeights("The weights are damaged: put them back from a copy.") from error
+    if not np.isfinite(theta).all():
+        raise DamagedWeights("Weights are damaged, because not all of them are numbers: put them back from a copy.")
+    head.restore(theta, dim, np.arange(n_classes), gradient_norm=gradient_norm, n_iter=n_iter)
 
 
 def mean_loss(head: HeadClassifier, rows: LabelledSet) -> float:

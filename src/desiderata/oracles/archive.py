@@ -12,6 +12,7 @@ from desiderata.campaign.oracle import CannotAnswer
 from desiderata.campaign.records import Query
 from desiderata.describe.template import plain
 from desiderata.errors import DesiderataError
+from desiderata.formats import ONE_OF
 from desiderata.worlds.folder import image_files
 
 if TYPE_CHECKING:
@@ -33,14 +34,20 @@ class ArchiveOracle:
     ..." of that class is nearer to it than those of all other classes, and than sentences about nothing in
     particular, which pictures of none of the classes are nearest to.
 
+    How often that is right was measured with moji-clip on drawn scenes alone: of 1,000 pictures of its ten classes
+    (as the setting *iid* draws them), 90 % were taken for what they are, 8 % for something else and 2 % for another
+    class; of 1,026 pictures of other things, 41 % for something else, so that the others passed for a class. For
+    other CLIPs, those of photographs included, it is tested that the rule is kept, and not measured how often it is
+    right: look at what was accepted, which `desiderata run` lists.
+
     Args:
         folder: Searched with its sub-folders. Embeddings are kept in `cache`, so that a second search is quick.
         encoder: Embeds pictures and sentences.
         classes: The classes of the campaign.
         taken: Gives the names (SHA-256 of pixels) of the pictures that must not be brought; `Campaign.taken`.
         n: Pictures for each query; fewer come when fewer fit.
-        least_similarity: The smallest cosine that counts as fitting. With CLIP ViT-B/32, captions of a picture
-            mostly lie above 0.25 and sentences about something else below 0.2.
+        least_similarity: The smallest cosine that counts as fitting. With CLIP ViT-B/32, captions of a picture are
+            said to lie above 0.25 mostly, and sentences about something else below 0.2; that was not measured here.
         check_class: Whether the class of a picture is checked as described.
         cache: Where embeddings are kept; the user's cache by default.
         progress: Called with the number of files dealt with and of all files, while the folder is read.
@@ -75,7 +82,7 @@ class ArchiveOracle:
         if not found:
             raise DesiderataError(
                 f"{folder} has no image that can be read, and {len(unreadable)} that cannot: give a folder "
-                "with JPEG, PNG or WebP images."
+                f"with {ONE_OF} images."
             )
         self.folder = folder
         self.unreadable = [str(error) for error in unreadable.values()]

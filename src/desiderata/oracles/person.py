@@ -7,8 +7,9 @@ for query in campaign.ask():            # the same list until each is answered o
 campaign.tell("r001-q01", ["heron.jpg"])            # recorded before it returns
 campaign.tell("r001-q02", ["a.jpg"], ["dog"])       # it shows something else than was asked for: say so
 campaign.skip("r001-q03", "I cannot find this.")    # costs nothing
+campaign.undo("r001-q02")                           # that was the wrong file: open again, while its round is
 ```
 
-The same from a shell: `desiderata ask`, `desiderata tell` and `desiderata skip`. Nothing has to stay running in
+The same from a shell: `desiderata ask`, `tell`, `skip` and `undo`. Nothing has to stay running in
 between, several people may answer at once, and whoever answers a query first has answered it.
 """

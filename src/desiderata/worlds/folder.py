@@ -1,15 +1,14 @@
 """The user's own pictures: a folder with one sub-folder per class."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from desiderata.errors import DesiderataError
 from desiderata.files import readable
+from desiderata.formats import ONE_OF, SUFFIXES
 from desiderata.randomness import stream
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""File names that are taken for images when a folder is searched: those of the formats that `read_image` takes."""
 
 SHADOWS = "__MACOSX"
 """A folder that the Mac's archiver packs beside what it was given, with a shadow of each file."""
@@ -56,7 +55,7 @@ def read_folders(
 ) -> FolderWorld:
     """Find labelled pictures, and set some aside for validation if they have no folder of their own.
 
-    Nothing is decoded here; a file counts by its name (.jpg, .jpeg, .png, .webp).
+    Nothing is decoded here; a file counts by its name (`formats.SUFFIXES`).
 
     Args:
         images: A folder with one sub-folder per class.
@@ -91,6 +90,21 @@ def image_files(folder: Path) -> list[Path]:
     return [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
 
 
+def files_among(paths: Sequence[Path]) -> list[Path]:
+    """Return paths as they are given, but in place of each folder the image files below it.
+
+    Raises:
+        DesiderataError: A folder has none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = image_files(path) if path.is_dir() else [path]
+        if not inside:
+            raise DesiderataError(f"{path} has no {ONE_OF} images: give another folder, or files.")
+        found += inside
+    return found
+
+
 def other_files(folder: Path) -> list[Path]:
     """Return the files below `folder` that are named like no image, hidden ones left out, in order of their names."""
     return [path for path in _files(folder) if path.suffix.lower() not in SUFFIXES]
@@ -99,6 +113,23 @@ def other_files(folder: Path) -> list[Path]:
 def class_name(spelt: str) -> str:
     """Return the class that a sub-folder stands for, as it stands in sentences: "tabby_cat" is "tabby cat"."""
     return " ".join(readable(spelt).replace("_", " ").split())
+
+
+def folder_names(classes: Sequence[str]) -> dict[str, str]:
+    """Return what the sub-folder of each class may be called, so that `class_name` reads the class back.
+
+    No name is hidden, leads out of its folder or, where large and small letters are one, is that of another class;
+    a class whose name holds a slash comes back with a dash in its place.
+    """
+    found: dict[str, str] = {}
+    for label in classes:
+        name = re.sub(r"[/\\\0]", "-", label)
+        if not name.strip() or _hidden(name):
+            name = f"_{name}"
+        while name.casefold() in {other.casefold() for other in found.values()}:
+            name += "-"
+        found[label] = name
+    return found
 
 
 def _files(folder: Path) -> list[Path]:
@@ -124,7 +155,7 @@ def _labelled(folder: Path) -> dict[str, list[LabelledFile]]:
             raise DesiderataError(f"{folder} has two sub-folders for the class {label!r}: put them together.")
         files = image_files(room)
         if not files:
-            raise DesiderataError(f"{room} has no JPEG, PNG or WebP images: add some, or remove the sub-folder.")
+            raise DesiderataError(f"{room} has no {ONE_OF} images: add some, or remove the sub-folder.")
         found[label] = [LabelledFile(path, label) for path in files]
     return dict(sorted(found.items()))
 

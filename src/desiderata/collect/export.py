@@ -1,0 +1,110 @@
+"""A campaign's classifier as a folder of its own, with everything that was collected for it."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from desiderata.campaign import holding, recall
+from desiderata.campaign.loop import Campaign
+from desiderata.campaign.records import Answer, Round
+from desiderata.collect import card
+from desiderata.collect.learner import CollectLearner
+from desiderata.collect.trained import WEIGHTS, last_fitted
+from desiderata.errors import DesiderataError
+from desiderata.files import staged_folder
+from desiderata.worlds.folder import folder_names
+
+COLLECTED = "collected.csv"
+IMAGES = "images"
+COLUMNS = ("file", "label", "query", "round", "asked_for", "sentence", "source", "weight")
+
+
+def export_classifier(campaign: Campaign, folder: str | Path) -> card.Card:
+    """Write the classifier of a campaign, as its last closed round left it, to a new folder in one step.
+
+    The folder holds `head.safetensors` (the weights), `card.json` (classes, encoder, figures), `collected.csv` (a
+    line for each example that was collected) and `images`, which has a sub-folder of pictures for each class of which
+    some were collected. `load_classifier` reads it.
+
+    Args:
+        campaign: A campaign that collects pictures.
+        folder: Where nothing is yet.
+
+    Returns:
+        The card.
+
+    Raises:
+        DesiderataError: The campaign has no classifier, a picture of it is gone, something is at `folder`, or it
+            cannot be written.
+    """
+    folder = Path(folder)
+    with staged_folder(folder) as stage:
+        learner, last = last_fitted(campaign)
+        said = recall.Said.of(campaign.store, last.number)
+        about = _card(campaign, learner, last, said.answers)
+        (stage / WEIGHTS).write_bytes(campaign.store.weights(last.number))
+        (stage / card.FILE).write_text(about.to_json(), "utf-8")
+        files = _write_images(campaign, said.answers, learner.classes, stage)
+        (stage / COLLECTED).write_text(_table(said, files), "utf-8", newline="")
+    return about
+
+
+def _card(campaign: Campaign, learner: CollectLearner, last: Round, answers: Sequence[Answer]) -> card.Card:
+    parts = {"initial": learner.initial, "validation": learner.validation, "test": learner.test}
+    examples = {part: 0 if rows is None else len(rows) for part, rows in parts.items()}
+    examples |= {"collected": len(answers), "images": sum(bool(answer.image) for answer in answers)}
+    origin = {
+        "round": last.number,
+        "strategy": str(campaign.config.strategy.get("name") or campaign.strategy.name),
+        "seed": campaign.config.seed,
+        "examples": examples,
+    }
+    parameters = learner.head.get_params() | {"hidden": list(learner.head.hidden)}
+    probe = holding.probe(learner).tolist()
+    return card.Card(learner.classes, learner.encoder.name, probe, parameters, dict(last.metrics), origin)
+
+
+def _write_images(campaign: Campaign, answers: Sequence[Answer], classes: Sequence[str], stage: Path) -> list[str]:
+    """Write the pictures of answers, class by class.
+
+    Returns:
+        Where each was written, below the stage; empty for an example without a picture.
+
+    Raises:
+        DesiderataError: The stored picture is gone.
+    """
+    rooms = folder_names(classes)
+    seen: Counter[str] = Counter()
+    files = []
+    for answer in answers:
+        seen[answer.query_id] += 1
+        if not answer.image:
+            files.append("")
+            continue
+        place = Path(IMAGES) / rooms[answer.label] / f"{answer.query_id}-{seen[answer.query_id]}.png"
+        stored = campaign.store.image(answer.image)
+        try:
+            content = stored if isinstance(stored, bytes) else stored.read_bytes()
+        except OSError as error:
+            raise DesiderataError(
+                f"{stored}, which came for {answer.query_id}, cannot be read ({error.strerror}): put it back from a "
+                "copy."
+            ) from error
+        (stage / place).parent.mkdir(parents=True, exist_ok=True)
+        (stage / place).write_bytes(content)
+        files.append(place.as_posix())
+    return files
+
+
+def _table(said: recall.Said, files: Sequence[str]) -> str:
+    queries = {query.id: query for query in said.queries}
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(COLUMNS)
+    for answer, file in zip(said.answers, files, strict=True):
+        query = queries[answer.query_id]
+        asked = (query.id, query.round, query.label, query.text)
+        rows.writerow((file, answer.label, *asked, answer.source, answer.weight))
+    return text.getvalue()
