@@ -36,10 +36,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (once, a minute or two)"
-	$(INSTALL) .
+	$(INSTALL) '.[personalize]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV), with the tools for tests (once, a minute or two)"
-	$(INSTALL) '.[dev]'
+	$(INSTALL) '.[dev,personalize]'
 	touch $(VENV)/.installed $@

@@ -1,7 +1,7 @@
-"""`desiderata ask | tell | skip | run`: the conversation."""
+"""`desiderata ask | tell | skip | undo | run`: the conversation."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from desiderata.cli.output import (
     Run,
     after_json,
     after_words,
+    answer_json,
     collected,
     command,
     count,
@@ -35,7 +36,7 @@ QueryId = Annotated[str, typer.Argument(help="The id of the query, as `ask` prin
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for one in (ask, tell, skip):
+    for one in (ask, tell, skip, undo):
         app.command()(one)
     app.command(name="run")(run_)
 
@@ -119,8 +120,7 @@ def tell(
         told = campaign.tell(query, images, _class(label, campaign.classes), source)
     after = after_json(campaign, query)
     if json:
-        answers = [{"image": a.image, "label": a.label, "weight": a.weight, "source": a.source} for a in told]
-        show_json(after | {"answers": answers})
+        show_json(after | {"answers": [answer_json(answer) for answer in told]})
     else:
         labels = ", ".join(sorted({answer.label for answer in told}))
         print(f"{query}: {count(len(told), 'image')} of {labels} recorded. {after_words(after)}")
@@ -149,9 +149,29 @@ def skip(
         print(f"{query}: skipped. {after_words(after)}")
 
 
+def undo(run: Run, query: QueryId, json: AsJson = False) -> None:
+    """Take back what was told for a query, or its skip, while its round is not closed. The record keeps that it was.
+
+    JSON: run, query, withdrawn {status, reason, answers [{image, label, weight, source}]}, open [ids].
+    """
+    from desiderata.campaign.loop import Campaign
+
+    campaign = Campaign.open(run)
+    withdrawn = campaign.undo(query)
+    after = after_json(campaign, query)
+    if json:
+        answers = [answer_json(answer) for answer in withdrawn.answers]
+        was = {"status": withdrawn.status, "reason": withdrawn.reason, "answers": answers}
+        show_json({"run": after["run"], "query": query, "withdrawn": was, "open": after["open"]})
+    else:
+        images = len(withdrawn.answers)
+        what = count(images, "image") if withdrawn.status == "answered" else "the skip"
+        print(f"{query}: {what} taken back; it is open again. {after_words(after)}")
+
+
 def run_(
     run: Run,
-    oracle: Annotated[str, typer.Option(help="Who answers: scene (the Moji world) or archive.")],
+    oracle: Annotated[str, typer.Option(help="Who answers: scene (the Moji world), archive or generator.")],
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds the campaign has at the end.")],
     archive: Annotated[Path | None, typer.Option(help="The folder that the archive oracle searches.")] = None,
     least_similarity: Annotated[
@@ -162,15 +182,21 @@ def run_(
         bool | None,
         typer.Option(
             "--class-check/--no-class-check",
-            help="Of an archive: whether an image must look like the class asked for (it must).",
+            help="Of an archive or a generator: whether an image must look like the class asked for (it must).",
         ),
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(help="Of a generator: its name, a Stable Diffusion directory or hub id (moji-diffusion)."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Of a generator: cpu or cuda (cpu).")] = None,
     json: AsJson = False,
 ) -> None:
     """Let an oracle answer, round after round. After a kill or Ctrl-C the same command goes on.
 
     JSON: run, rounds [{number, examples, metrics}], answered, skipped, skipped_because {reason: count}, accepted
-    [{query, file or null, label}] (the pictures that came with this call).
+    [{query, file or null, label}] (the pictures that came with this call), generated {asked, drawn, failed, blanked}
+    (queries, and pictures that a generator drew in this call) or null.
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query, Round
@@ -178,12 +204,12 @@ def run_(
     from desiderata.cli.progress import bar, spinner
     from desiderata.collect.build import make_oracle
 
-    options = _archive_options(oracle, archive, least_similarity, class_check)
+    options = _oracle_options(oracle, archive, least_similarity, class_check, generator, device)
     campaign = Campaign.open(run)
     with spinner("Opening the campaign", quiet=json):
         campaign.settle()  # a campaign that was stopped while it was made is measured now
     with bar("Reading the archive", quiet=json or oracle != "archive") as reading:
-        answering = make_oracle(oracle, campaign, archive=archive, progress=reading, **options)
+        answering = make_oracle(oracle, campaign, progress=reading, **options)
     if unreadable := getattr(answering, "unreadable", []):
         were = f"{count(len(unreadable), 'file')} of the archive {'was' if len(unreadable) == 1 else 'were'}"
         print(f"{were} left out; the first: {unreadable[0]}", file=sys.stderr)
@@ -201,6 +227,7 @@ def run_(
     statuses = [query.status for query in campaign.queries]
     answered, skipped = statuses.count("answered"), statuses.count("skipped")
     accepted, because = noted.accepted(campaign), skipped_because(campaign)
+    generated: dict[str, int] | None = getattr(answering, "counts", None)
     if json:
         show_json(
             {
@@ -210,6 +237,7 @@ def run_(
                 "skipped": skipped,
                 "skipped_because": because,
                 "accepted": accepted,
+                "generated": generated,
             }
         )
         return
@@ -220,6 +248,8 @@ def run_(
         print(f"Nothing is asked after round {closed[-1].number}: the strategy sees nothing more to gain.")
     print(f"{decided(answered, skipped)}, {collected(campaign.answers)} collected.")
     show_skipped(because)
+    if generated:
+        print(_generated(generated, left_out=class_check is not False))
     print(f"Before: {figures(closed[0].metrics)}.\nNow:    {figures(closed[-1].metrics)}.")
 
 
@@ -232,35 +262,46 @@ def _class(label: str | None, classes: Sequence[str]) -> str | None:
     return read
 
 
-def _archive_options(
-    oracle: str, archive: Path | None, least_similarity: float | None, class_check: bool | None
+def _oracle_options(
+    oracle: str,
+    archive: Path | None,
+    least_similarity: float | None,
+    class_check: bool | None,
+    generator: str | None,
+    device: str | None,
 ) -> dict[str, Any]:
-    given = {"least_similarity": least_similarity, "check_class": class_check}
-    flags = {
-        "--archive": archive,
-        "--least-similarity": least_similarity,
-        "--class-check" if class_check else "--no-class-check": class_check,
+    options = {
+        "archive": ("--archive", archive, ("archive",)),
+        "least_similarity": ("--least-similarity", least_similarity, ("archive",)),
+        "check_class": (
+            "--class-check" if class_check else "--no-class-check",
+            class_check,
+            ("archive", "generator"),
+        ),
+        "generator": ("--generator", generator, ("generator",)),
+        "device": ("--device", device, ("generator",)),
     }
-    named = [flag for flag, value in flags.items() if value is not None]
-    if oracle != "archive" and named:
-        raise DesiderataError(f"{named[0]} goes with --oracle archive, and the oracle is {oracle}: leave it out.")
-    return {name: value for name, value in given.items() if value is not None}
+    given = {name: option for name, option in options.items() if option[1] is not None}
+    for flag, _, oracles in given.values():
+        if oracle not in oracles:
+            wanted = " or ".join(oracles)
+            raise DesiderataError(f"{flag} goes with --oracle {wanted}, and the oracle is {oracle}: leave it out.")
+    return {name: value for name, (_, value, _) in given.items()}
+
+
+def _generated(counts: Mapping[str, int], *, left_out: bool) -> str:
+    drew = f"The generator drew {count(counts['drawn'], 'picture')} for {count(counts['asked'], 'query', 'queries')}"
+    unlike = (
+        f"{counts['failed']} did not look like the class asked for and {'stayed out' if left_out else 'were kept'}"
+    )
+    return f"{drew}: {unlike}, {counts['blanked']} were blanked by its safety checker."
 
 
 def _images(files: list[str]) -> list[Path | bytes]:
     from desiderata.campaign.images import MOST_BYTES
-    from desiderata.worlds.folder import image_files
+    from desiderata.worlds.folder import files_among
 
     found: list[Path | bytes] = []
     for name in files:
-        path = Path(name)
-        if name == "-":
-            found.append(sys.stdin.buffer.read(MOST_BYTES + 1))
-        elif path.is_dir():
-            inside = image_files(path)
-            if not inside:
-                raise DesiderataError(f"{path} has no JPEG, PNG or WebP images: give another folder, or files.")
-            found += inside
-        else:
-            found.append(path)
+        found += [sys.stdin.buffer.read(MOST_BYTES + 1)] if name == "-" else files_among([Path(name)])
     return found

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from desiderata.foundation.registry import ModelEntry
 
 
-DOWNLOADS = {"clip-vit-b32": "about 600 MB", "clip-vit-l14": "about 1.7 GB"}
+DOWNLOADS = {
+    "clip-vit-b32": "about 600 MB",
+    "clip-vit-l14": "about 1.7 GB",
+    "sd-1.4": "about 5.5 GB",
+    "sd-1.5": "about 5.5 GB",
+    "sd-2-base": "about 5.2 GB",
+}
 """What fetching a model from the hub takes."""
 
 
@@ -63,7 +69,11 @@ def info(
     model = _entry(name)
     folder = Path(locate(name)) if model.bundled else None
     card = (folder / "README.md").read_text("utf-8") if folder and (folder / "README.md").exists() else ""
-    size = sum(file.stat().st_size for file in folder.iterdir()) if folder and folder.is_dir() else None
+    size = (
+        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        if folder and folder.is_dir()
+        else None
+    )
     if json:
         show_json(
             {
@@ -82,6 +92,9 @@ def info(
         size = f", {DOWNLOADS[name]}" if name in DOWNLOADS else ""
         print(f"{name}: {model.about}. Fetched from the hub ({model.source}{size}) when it is first used.")
         return
+    if not folder.is_dir():
+        print(f"{name}: {model.about}. It is not in this installation ({folder} is missing).")
+        return
     print(f"{folder} ({(size or 0) / 1e6:.1f} MB)\n\n{card.split('---', 2)[-1].strip()}")
 
 
@@ -94,7 +107,7 @@ def _entry(name: str) -> "ModelEntry":
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="moji-clip or moji-decap.")],
+    name: Annotated[str, typer.Argument(help="moji-clip, moji-decap or moji-judge.")],
     work: Annotated[Path, typer.Option(help="Folder of scenes and checkpoints; the same command goes on from it.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the finished model; WORK/NAME by default.")] = None,
     encoder: Annotated[
@@ -122,6 +135,11 @@ def train(
         trainer.run()
         refiner = Refiner(trainer, work, Refinement())
         trainer.save(folder, refiner.run())
+    elif name == "moji-judge":
+        from desiderata.foundation.judge_network import save_network
+        from desiderata.training.judge import JudgeRecipe, JudgeTrainer
+
+        save_network(JudgeTrainer(work, JudgeRecipe()).run(), folder)
     else:
         from desiderata.training.moji_decap import train_moji_decap
 
@@ -133,14 +151,24 @@ def train(
 
 
 def _check_trainable(name: str) -> None:
-    if name not in ("moji-clip", "moji-decap"):
-        raise DesiderataError(f"{name!r} cannot be trained here: choose moji-clip or moji-decap.")
+    if name not in ("moji-clip", "moji-decap", "moji-judge"):
+        raise DesiderataError(f"{name!r} cannot be trained here: choose moji-clip, moji-decap or moji-judge.")
 
 
 def evaluate(
-    name: Annotated[str, typer.Argument(help="moji-clip or moji-decap, or a directory of either kind.")],
+    name: Annotated[str, typer.Argument(help="A bundled model, or a directory of the same kind.")],
     encoder: Annotated[str, typer.Option(help="For a decoder: the encoder whose embeddings it reads.")] = "moji-clip",
-    n: Annotated[int, typer.Option(min=1000, help="Held-out scenes, a multiple of 1,000.")] = 5000,
+    judge: Annotated[str, typer.Option(help="For a generator: who looks at its pictures.")] = "moji-judge",
+    sheet: Annotated[Path | None, typer.Option(help="For a generator: a PNG of the first 48 pictures.")] = None,
+    device: Annotated[str, typer.Option(help="For a generator: cpu or cuda.")] = "cpu",
+    n: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Held-out scenes: for an encoder or a decoder a multiple of 1,000, 5,000 by default; "
+            "for a judge 1,000, for a generator 500.",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Measure a model on held-out scenes of the Moji world.
@@ -151,15 +179,61 @@ def evaluate(
     from desiderata.describe.decap import EXTRAS, load_decoder
     from desiderata.foundation.encoder import load_encoder
     from desiderata.foundation.registry import locate
-    from desiderata.training.evaluate import evaluate_decoder, evaluate_encoder
+    from desiderata.training.evaluate import evaluate_decoder, evaluate_descriptions, evaluate_encoder
 
-    with spinner("Measuring on held-out scenes", quiet=json):
-        if (Path(locate(name)) / EXTRAS).exists():
-            figures = evaluate_decoder(load_decoder(name), load_encoder(encoder), n)
-        else:
-            figures = evaluate_encoder(load_encoder(name), n)
+    folder = Path(locate(name))
+    if (folder / "model_index.json").exists():
+        n = n or 500
+        figures = _evaluate_generator(name, judge, n, sheet, device, json)
+    elif _is_judge(folder):
+        from desiderata.foundation.judge import load_judge
+        from desiderata.training.evaluate_judge import evaluate_judge
+
+        n = n or 1000
+        with spinner("Measuring on held-out scenes", quiet=json):
+            figures = evaluate_judge(load_judge(name), n)
+    else:
+        n = n or 5000
+        _check_thousands(n)
+        with spinner("Measuring on held-out scenes", quiet=json):
+            if (folder / EXTRAS).exists():
+                decoder, reads = load_decoder(name), load_encoder(encoder)
+                figures = evaluate_decoder(decoder, reads, n) | evaluate_descriptions(decoder, reads, n)
+            else:
+                figures = evaluate_encoder(load_encoder(name), n)
     if json:
         show_json({"model": name, "scenes": n, **figures})
         return
     for title, value in figures.items():
         print(f"{title:32} {value:.4f}")
+
+
+def _check_thousands(n: int) -> None:
+    if n % 1000:
+        raise DesiderataError(f"{n} held-out scenes cannot be cut into thousands: give a multiple of 1,000.")
+
+
+def _is_judge(folder: Path) -> bool:
+    from desiderata.foundation.registry import BUNDLED_ROOT
+
+    config = folder / "config.json"
+    return folder == BUNDLED_ROOT / "moji-judge" or (config.is_file() and '"concepts"' in config.read_text("utf-8"))
+
+
+def _evaluate_generator(
+    name: str, judge: str, n: int, sheet: Path | None, device: str, quiet: bool
+) -> dict[str, float]:
+    from desiderata.cli.progress import bar
+    from desiderata.files import check_writable
+    from desiderata.foundation.generator import load_generator
+    from desiderata.foundation.judge import load_judge
+    from desiderata.training.evaluate_generator import evaluate_generator
+
+    if sheet is not None:
+        check_writable(sheet)
+    looks, generator = load_judge(judge), load_generator(name, device=device)
+    with bar("Drawing held-out captions", quiet=quiet) as progress:
+        made = evaluate_generator(generator, looks, n, progress=progress)
+    if sheet is not None:
+        made.sheet(sheet)
+    return made.figures

@@ -92,23 +92,28 @@ def make_oracle(
     campaign: Campaign,
     *,
     archive: Path | None = None,
+    generator: str = "moji-diffusion",
+    device: str = "cpu",
     progress: Progress | None = None,
     **options: Any,
 ) -> Oracle:
     """Make an oracle for a campaign by its name.
 
     Args:
-        name: "scene" or "archive".
+        name: "scene", "archive" or "generator".
         campaign: A collecting campaign.
         archive: The folder of the archive.
+        generator: The model of the generator; see `foundation.generator.load_generator`.
+        device: Where the generator runs.
         progress: Called while an archive is read.
-        **options: For the archive, `least_similarity` and `check_class`.
+        **options: For the archive, `least_similarity` and `check_class`; for the generator, `check_class`.
 
     Returns:
         The oracle.
 
     Raises:
-        DesiderataError: There is none of that name, it does not go with the campaign, or the archive cannot be used.
+        DesiderataError: There is none of that name, it does not go with the campaign, or the archive or the model
+            cannot be used.
     """
     if name == "scene":
         if campaign.config.world.get("kind") != "moji":
@@ -119,15 +124,22 @@ def make_oracle(
         from desiderata.oracles.scene import scene_oracle
 
         return scene_oracle()
-    if name != "archive":
-        raise DesiderataError(f"There is no oracle called {name!r}: choose scene or archive, or answer with tell.")
+    if name not in {"archive", "generator"}:
+        raise DesiderataError(
+            f"There is no oracle called {name!r}: choose scene, archive or generator, or answer with tell."
+        )
+    encoder = getattr(campaign.learner, "encoder", None)
+    if encoder is None:
+        raise DesiderataError(f"This campaign has no encoder of its own: make the {name} oracle in Python.")
+    if name == "generator":
+        from desiderata.foundation.generator import load_generator
+        from desiderata.oracles.generator import GeneratorOracle
+
+        return GeneratorOracle(load_generator(generator, device=device), encoder, campaign.classes, **options)
     if archive is None:
         raise DesiderataError("The archive oracle needs a folder to search: name it with --archive FOLDER.")
     from desiderata.oracles.archive import ArchiveOracle
 
-    encoder = getattr(campaign.learner, "encoder", None)
-    if encoder is None:
-        raise DesiderataError("This campaign has no encoder of its own: make the archive oracle in Python.")
     return ArchiveOracle(archive, encoder, campaign.classes, taken=campaign.taken, progress=progress, **options)
 
 

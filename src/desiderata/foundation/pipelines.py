@@ -1,0 +1,239 @@
+"""Stable Diffusion pipelines, loaded whole or not at all."""
+
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPVisionModelWithProjection
+from transformers.utils import logging as transformers_logging
+
+from desiderata.errors import DesiderataError
+from desiderata.foundation.registry import MODELS, load_pretrained, locate
+from desiderata.foundation.weights import load_model, load_tokenizer
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+KIND = "StableDiffusionPipeline"
+"""What a pipeline's index calls it."""
+
+NEEDED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+"""The parts that every pipeline has, each a folder."""
+
+CLASSES = {"unet": ("UNet2DConditionModel",), "vae": ("AutoencoderKL", "AutoencoderTiny")}
+"""Of which classes these parts may be."""
+
+
+class NotAPipeline(DesiderataError):
+    """A directory holds something else than a Stable Diffusion pipeline, or not all of one.
+
+    Args:
+        folder: The directory.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, folder: Path, why: str):
+        super().__init__(
+            f"{folder} is no whole Stable Diffusion 1.x or 2.x pipeline ({why}): give a directory that "
+            f"{KIND}.save_pretrained wrote, with weights as safetensors, or the hub id of one."
+        )
+
+
+def load_pipeline(name: str) -> tuple["StableDiffusionPipeline", Path]:
+    """Load a pipeline, every weight of it.
+
+    A pipeline's own `from_pretrained` draws weights that it does not find at random, and only logs it; so its models
+    are loaded one by one, and what is missing is counted.
+
+    Args:
+        name: As for `registry.locate`.
+
+    Returns:
+        The pipeline in float32 on the processor, and the directory that it came from.
+
+    Raises:
+        DesiderataError: It cannot be found, reached or read, is another kind of pipeline, weights of it are missing,
+            or the packages of the extra `personalize` are not installed.
+    """
+    diffusers = _diffusers()
+    with quiet():
+        folder = _folder(name, diffusers)
+        listed = _listed(folder)
+        scheduler = getattr(diffusers, listed["scheduler"])
+        parts = {
+            "unet": _load_weights(diffusers.UNet2DConditionModel, folder, "unet"),
+            "vae": _load_weights(getattr(diffusers, listed["vae"]), folder, "vae"),
+            "text_encoder": load_model(CLIPTextModel, _part(folder, "text_encoder")),
+            "tokenizer": load_tokenizer(_part(folder, "tokenizer")),
+            "scheduler": load_pretrained(scheduler.from_pretrained, _part(folder, "scheduler")),
+            **_extras(folder, listed),
+        }
+        _check_fit(folder, parts)
+        checked = parts["safety_checker"] is not None
+        return diffusers.StableDiffusionPipeline(**parts, requires_safety_checker=checked), folder
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep reports, warnings and progress bars of the libraries off the terminal; what matters in them is raised."""
+    from diffusers.utils import logging as diffusers_logging
+
+    loggings = (transformers_logging, diffusers_logging)
+    before = [(one, one.get_verbosity(), one.is_progress_bar_enabled()) for one in loggings]
+    for one in loggings:
+        one.set_verbosity(logging.CRITICAL)
+        one.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for one, verbosity, bars in before:
+            one.set_verbosity(verbosity)
+            if bars:
+                one.enable_progress_bar()
+
+
+def save_pipeline(pipeline: "StableDiffusionPipeline", folder: Path, add: Callable[[Path], object]) -> None:
+    """Write a pipeline's directory in one step.
+
+    Args:
+        pipeline: What is written, weights as safetensors.
+        folder: Where; there must be nothing yet, or an empty folder.
+        add: Writes what else belongs into the folder that it is given.
+
+    Raises:
+        DesiderataError: There is something, or it cannot be written.
+    """
+    try:
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise DesiderataError(f"{folder} is there already and not empty: choose another name.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:99]}."))
+        try:
+            with quiet():
+                pipeline.save_pretrained(stage, safe_serialization=True)
+            add(stage)
+            for config in stage.rglob("config.json"):
+                said = json.loads(config.read_text("utf-8"))
+                said.pop("_name_or_path", None)  # a place on this machine
+                config.write_text(json.dumps(said, indent=2) + "\n", "utf-8")
+            for path in (stage, *stage.rglob("*")):
+                path.chmod(0o755 if path.is_dir() else 0o644)
+            stage.replace(folder)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    except OSError as error:
+        raise DesiderataError(f"{folder} cannot be written ({error.strerror}): choose another place.") from None
+
+
+def _diffusers() -> ModuleType:
+    try:
+        import diffusers
+    except ImportError as error:
+        raise DesiderataError(
+            f"Generators need packages that are not installed ({error.name or error}): install them with "
+            "pip install 'desiderata[personalize]'."
+        ) from None
+    return diffusers
+
+
+def _folder(name: str, diffusers: ModuleType) -> Path:
+    source, entry = locate(name), MODELS.get(name)
+    if Path(source).is_dir():
+        return Path(source)
+    if entry is not None and entry.bundled:
+        raise DesiderataError(
+            f"{name} is not in this installation ({source} is missing): install the package again, or give a model "
+            "directory or a hub id."
+        )
+    return Path(load_pretrained(partial(diffusers.StableDiffusionPipeline.download, use_safetensors=True), name))
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Return the classes of a pipeline's parts as its index names them.
+
+    Raises:
+        NotAPipeline: There is no index, or it names something else than such a pipeline.
+    """
+    import diffusers
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+        kind = index.get("_class_name")
+        listed = {part: str(named[1]) for part, named in index.items() if isinstance(named, list) and named[1]}
+    except FileNotFoundError:
+        raise NotAPipeline(folder, "it has no model_index.json") from None
+    except (OSError, ValueError, AttributeError, IndexError) as error:
+        raise NotAPipeline(folder, f"its model_index.json cannot be read: {error}") from None
+    if kind != KIND:
+        raise NotAPipeline(folder, f"it is a {kind}")
+    for part in NEEDED:
+        if part not in listed:
+            raise NotAPipeline(folder, f"its index names no {part}")
+        if listed[part] not in CLASSES.get(part, (listed[part],)):
+            raise NotAPipeline(folder, f"its {part} is a {listed[part]}")
+    if not issubclass(getattr(diffusers, listed["scheduler"], object), SchedulerMixin):
+        raise NotAPipeline(folder, f"its scheduler is a {listed['scheduler']}")
+    return listed
+
+
+def _part(folder: Path, part: str) -> str:
+    if not (folder / part).is_dir():
+        raise NotAPipeline(folder, f"its folder {part} is missing")
+    return str(folder / part)
+
+
+def _load_weights(kind: Any, folder: Path, part: str) -> Any:
+    load = partial(kind.from_pretrained, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False)
+    model, info = load_pretrained(load, _part(folder, part))
+    if absent := sorted(info["missing_keys"]):
+        raise NotAPipeline(folder, f"{len(absent)} weights of its {part} are missing, such as {absent[0]}")
+    return model
+
+
+def _extras(folder: Path, listed: Mapping[str, str]) -> dict[str, Any]:
+    """Load what a pipeline may have or not: a safety checker, and what shows pictures to it and to adapters.
+
+    Returns:
+        The parts by name, None for those that there are not.
+
+    Raises:
+        NotAPipeline: There is a checker that nothing shows pictures to.
+    """
+    extras: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    if "feature_extractor" in listed:
+        # by its class, not by its name: older pipelines name classes that are no more
+        extras["feature_extractor"] = load_pretrained(
+            CLIPImageProcessorPil.from_pretrained, _part(folder, "feature_extractor")
+        )
+    if "image_encoder" in listed:
+        extras["image_encoder"] = load_model(CLIPVisionModelWithProjection, _part(folder, "image_encoder"))
+    if "safety_checker" in listed:
+        from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+
+        if extras["feature_extractor"] is None:
+            raise NotAPipeline(folder, "it has a safety checker, but no feature_extractor to show it pictures")
+        extras["safety_checker"] = load_model(StableDiffusionSafetyChecker, _part(folder, "safety_checker"))
+    return extras
+
+
+def _check_fit(folder: Path, parts: Mapping[str, Any]) -> None:
+    unet, vae, text = parts["unet"].config, parts["vae"].config, parts["text_encoder"].config
+    if unet.cross_attention_dim != text.hidden_size:
+        read, given = unet.cross_attention_dim, text.hidden_size
+        raise NotAPipeline(folder, f"its U-Net reads {read} figures of each token, its text encoder gives {given}")
+    if unet.in_channels != vae.latent_channels:
+        taken, had = unet.in_channels, vae.latent_channels
+        raise NotAPipeline(folder, f"its U-Net takes {taken} channels, its autoencoder has {had}")
+    if not isinstance(unet.sample_size, int):
+        raise NotAPipeline(folder, f"its pictures are not square, but of {unet.sample_size} latents")

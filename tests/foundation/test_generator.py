@@ -1,0 +1,462 @@
+"""Any Stable Diffusion directory is a generator, in one code path; here random ones of a few thousand weights."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers.utils import logging
+
+from contracts.tiny_pipeline import WIDTH, tiny_pipeline
+from desiderata.errors import DesiderataError
+from desiderata.foundation.generator import Generator, load_generator
+from desiderata.foundation.pipelines import quiet
+from desiderata.foundation.registry import MODELS
+from desiderata.foundation.sampling import SOLVERS, Sampling
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+TEXTS = "model.safetensors"
+PROMPTS = ["a cat", "a dog on the grass", "two trees", "a cat", "a red house"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_pipeline(
+        tmp_path_factory.mktemp("models") / "tiny", sampling=Sampling(steps=2, guidance=2.0, batch=3)
+    )
+
+
+@pytest.fixture(scope="module")
+def generator(folder: Path) -> Generator:
+    return load_generator(str(folder))
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the directory, to be damaged."""
+    return shutil.copytree(folder, tmp_path / "own")
+
+
+def drawn(generator: Generator, prompts=PROMPTS, seeds=range(5), **options) -> np.ndarray:
+    return np.stack([one.image for one in generator.sample(prompts, list(seeds), **options)])
+
+
+def one_sentence(error: pytest.ExceptionInfo[DesiderataError]) -> bool:
+    return str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+# Drawing
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({"vae": "kl"}, 32), ({"vae": "tiny"}, 32), ({"prediction": "v_prediction"}, 32), ({"size": 64}, 64)],
+)
+def test_every_kind_is_loaded_sampled_and_encoded_alike(options: dict, size: int, tmp_path: Path):
+    generator = load_generator(str(tiny_pipeline(tmp_path / "model", **options)))
+    (one,) = generator.sample(["a cat"], [7])
+    assert generator.size == size
+    assert one.image.shape == (size, size, 3)
+    assert one.image.dtype == np.uint8
+    assert (one.prompt, one.seed, one.blanked) == ("a cat", 7, False)
+    assert generator.latents([one.image]).shape == (1, 4, size // 4, size // 4)
+    assert generator.sampling == Sampling(steps=3, guidance=2.0, batch=2)
+
+
+def test_a_picture_is_that_of_plain_diffusers(folder: Path, generator: Generator):
+    with quiet():
+        from diffusers import StableDiffusionPipeline
+
+        plain = StableDiffusionPipeline.from_pretrained(folder, use_safetensors=True)
+        plain.set_progress_bar_config(disable=True)
+        noise = torch.Generator().manual_seed(3)
+        image = plain("a cat", num_inference_steps=4, guidance_scale=5.0, generator=noise).images[0]
+    (ours,) = drawn(generator, ["a cat"], [3], steps=4, guidance=5.0)
+    assert np.abs(np.asarray(image).astype(int) - ours).max() <= 1
+
+
+def test_a_picture_does_not_depend_on_its_company(generator: Generator):
+    together = drawn(generator)
+    order = [3, 0, 4, 2, 1]
+    assert (drawn(generator, [PROMPTS[i] for i in order], order) == together[order]).all()
+    for i, prompt in enumerate(PROMPTS):
+        assert (drawn(generator, [prompt], [np.int64(i)])[0] == together[i]).all()
+    assert (together[0] != together[3]).any()  # one prompt, two seeds
+
+
+def test_no_prompts_are_no_pictures(generator: Generator):
+    assert generator.sample([], []) == []
+    assert generator.texts([]).shape == (0, generator.tokenizer.model_max_length, WIDTH)
+    assert generator.latents([]).shape == (0, 4, 8, 8)
+
+
+def test_guidance_of_one_or_less_is_none(generator: Generator):
+    none = drawn(generator, guidance=1.0)
+    assert (drawn(generator, guidance=0.0) == none).all()
+    assert (drawn(generator, guidance=3.0) != none).any()
+
+
+def test_progress_counts_pictures(generator: Generator):
+    seen = []
+    generator.sample(PROMPTS, range(5), progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(0, 5), (3, 5), (5, 5)]
+
+
+@pytest.mark.parametrize("solver", [solver for solver in SOLVERS if solver])
+def test_another_solver_draws_and_leaves_no_trace(solver: str, folder: Path):
+    generator = load_generator(str(folder))
+    before, own = drawn(generator), generator.pipeline.scheduler
+    generator.sampling = replace(generator.sampling, solver=solver, steps=4)
+    assert np.isfinite(drawn(generator)).all()
+    assert generator.pipeline.scheduler is own
+    generator.sampling = replace(generator.sampling, solver="", steps=2)
+    assert (drawn(generator) == before).all()
+
+
+def test_half_precision_draws_nearly_the_same_and_leaves_no_trace(folder: Path):
+    generator = load_generator(str(folder))
+    full = drawn(generator)
+    generator.sampling = replace(generator.sampling, half=True)
+    half = drawn(generator)
+    assert (half != full).any()
+    assert np.abs(half.astype(int) - full).mean() < 2
+    assert "forward" not in vars(generator.unet)
+    generator.sampling = replace(generator.sampling, half=False)
+    assert (drawn(generator) == full).all()
+
+
+def test_blanked_pictures_are_marked(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    for safety, blanked in (("blanks", True), ("passes", False)):
+        generator = load_generator(str(tiny_pipeline(tmp_path / safety, safety=safety)))
+        made = generator.sample(["a cat"] * 3, range(3))
+        assert [one.blanked for one in made] == [blanked] * 3
+        assert all(one.image.any() != blanked for one in made)
+        assert generator.copy().sample(["a cat"], [0])[0].blanked == blanked
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_has_diverged_is_not_shown_as_a_picture(folder: Path):
+    generator = load_generator(str(folder))
+    with torch.no_grad():
+        generator.unet.conv_out.weight.fill_(float("nan"))
+    with pytest.raises(DesiderataError, match="no finite numbers") as error:
+        generator.sample(["a cat"], [0])
+    assert one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"seeds": [1, 2]}, "1 prompts and 2 seeds do not pair up"),
+        ({"steps": 0}, "steps is 0"),
+        ({"steps": 2.5}, "steps is 2.5"),
+        ({"guidance": float("nan")}, "guidance is nan"),
+        ({"guidance": "strong"}, "guidance is 'strong'"),
+        ({"batch": -1}, "batch is -1"),
+        ({"seeds": [-1]}, "The seed -1 is out of range"),
+        ({"seeds": [2**63]}, "is out of range"),
+    ],
+)
+def test_settings_that_make_no_sense(options: dict, says: str, generator: Generator):
+    with pytest.raises(DesiderataError, match=says) as error:
+        generator.sample(**{"prompts": ["a cat"], "seeds": [1], **options})
+    assert one_sentence(error)
+
+
+# Sentences and latents
+
+
+def test_each_sentence_is_encoded_once_until_the_encoder_changes(folder: Path):
+    generator, calls = load_generator(str(folder)), []
+    generator.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    first = generator.texts(PROMPTS)
+    assert first.dtype == torch.float32
+    assert first.shape == (5, generator.tokenizer.model_max_length, WIDTH)
+    assert torch.equal(first[0], first[3])
+    assert torch.equal(generator.texts("a cat")[0], first[0])
+    assert not first.is_inference()  # the trainers learn from it
+    generator.texts(PROMPTS[:2])
+    assert len(calls) == 1
+    with torch.no_grad():
+        generator.text_encoder.get_input_embeddings().weight.mul_(2)
+    assert torch.equal(generator.texts(PROMPTS), first)
+    generator.forget_texts()
+    assert not torch.allclose(generator.texts(PROMPTS), first)
+
+
+def test_a_sentence_is_encoded_to_the_last_bit_alike_whatever_comes_with_it(folder: Path):
+    many, one = load_generator(str(folder)), load_generator(str(folder))
+    sentences = [f"a cat {'and a dog ' * n}" for n in range(20)]
+    together = many.texts(sentences)
+    with torch.autocast("cpu", torch.bfloat16):
+        alone = torch.cat([one.texts([sentence]) for sentence in reversed(sentences)])
+    assert torch.equal(alone.flip(0), together)
+
+
+def test_latents_are_the_most_likely_ones_scaled(generator: Generator):
+    images = list(np.random.default_rng(0).integers(0, 256, (19, 32, 32, 3), dtype=np.uint8))
+    together = generator.latents(images)
+    assert together.dtype == torch.float32
+    for i in (0, 16, 18):
+        assert torch.equal(generator.latents([images[i]])[0], together[i])
+    signal = torch.from_numpy(images[0]).permute(2, 0, 1)[None] / 127.5 - 1
+    mode = generator.vae.encode(signal).latent_dist.mode() * generator.vae.config.scaling_factor
+    torch.testing.assert_close(together[:1], mode)
+
+
+def test_pictures_of_another_size_are_cut_to_a_square(generator: Generator):
+    small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    wide = Image.new("RGB", (96, 64))
+    wide.paste(small.resize((64, 64), Image.Resampling.NEAREST), (16, 0))
+    assert generator.latents([wide]).shape == (1, 4, 8, 8)
+    assert (generator.latents([wide]) - generator.latents([small])).abs().mean() < 0.1
+    torch.testing.assert_close(generator.latents([small.convert("RGBA")]), generator.latents([np.asarray(small)]))
+
+
+def test_noise_is_added_as_the_pipeline_says(tmp_path: Path):
+    generator = load_generator(str(tiny_pipeline(tmp_path / "model", prediction="v_prediction")))
+    schedule = generator.noise_schedule()
+    assert schedule.config["prediction_type"] == "v_prediction"
+    torch.testing.assert_close(schedule.alphas_cumprod, generator.pipeline.scheduler.alphas_cumprod)
+    assert schedule is not generator.noise_schedule()
+
+
+# Copies and directories
+
+
+def test_a_copy_may_be_changed(folder: Path):
+    base = load_generator(str(folder))
+    before, sentences = drawn(base), base.texts(PROMPTS)
+    twin = base.copy()
+    assert (drawn(twin) == before).all()
+    assert twin.vae is base.vae
+    twin.tokenizer.add_tokens(["<toy>"])
+    twin.text_encoder.resize_token_embeddings(len(twin.tokenizer))
+    with torch.no_grad():
+        for module in (twin.unet, twin.text_encoder):
+            for parameter in module.parameters():
+                parameter.mul_(1.5)
+    twin.forget_texts()
+    assert (drawn(twin) != before).any()
+    assert len(base.tokenizer) == len(twin.tokenizer) - 1
+    assert torch.equal(base.texts(PROMPTS), sentences)
+    assert (drawn(base) == before).all()
+
+
+def test_nothing_learns_unless_it_is_told_to(generator: Generator):
+    for made in (generator, generator.copy()):
+        for module in (made.unet, made.text_encoder, made.vae):
+            assert not any(parameter.requires_grad for parameter in module.parameters())
+            assert not module.training
+
+
+def test_low_rank_changes_go_with_attention_as_it_is_set(folder: Path):
+    from peft import LoraConfig
+
+    base = load_generator(str(folder))
+    before, twin = drawn(base), base.copy()
+    twin.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    assert (drawn(twin) != before).any()
+    assert (drawn(base) == before).all()
+
+
+def test_what_is_saved_is_loaded_by_plain_diffusers_and_here(own: Path, tmp_path: Path):
+    generator = load_generator(str(own)).copy()
+    generator.sampling = replace(generator.sampling, steps=3)
+    with torch.no_grad():
+        generator.unet.conv_out.bias.add_(0.1)
+    expected = drawn(generator)
+    (tmp_path / "saved").mkdir()  # empty: it is filled
+    generator.save(tmp_path / "saved")
+    again = load_generator(str(tmp_path / "saved"))
+    assert again.sampling == generator.sampling
+    assert (drawn(again) == expected).all()
+    with quiet():
+        from diffusers import StableDiffusionPipeline
+
+        plain = StableDiffusionPipeline.from_pretrained(tmp_path / "saved", use_safetensors=True)
+    assert torch.equal(plain.unet.conv_out.bias, generator.unet.conv_out.bias)
+    files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+    assert not [path for path in files if path.suffix in {".bin", ".pt", ".ckpt"}]
+    assert not [path for path in files if str(tmp_path).encode() in path.read_bytes()]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o644"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "saved"]
+
+
+def test_nothing_is_overwritten_and_nothing_left_half_written(
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    with pytest.raises(DesiderataError, match="not empty"):
+        generator.save(tmp_path / "mine")
+    with pytest.raises(DesiderataError, match="cannot be written") as error:
+        generator.save(tmp_path / "mine" / "notes.txt" / "model")
+    assert one_sentence(error)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(generator.pipeline), "save_pretrained", full)
+    with pytest.raises(DesiderataError, match="No space left"):
+        generator.save(tmp_path / "other")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+
+
+def test_nothing_is_printed_and_the_libraries_speak_again_afterwards(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    generator = load_generator(str(folder))
+    generator.sample(["a cat " * 99], [0])
+    generator.save(tmp_path / "saved")
+    assert capfd.readouterr() == ("", "")
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+# What cannot be loaded
+
+
+def test_files_of_older_versions_are_read(own: Path):
+    expected = drawn(load_generator(str(own)))
+    tensors = load_file(own / "text_encoder" / TEXTS)
+    tensors = {f"text_model.{name}": value for name, value in tensors.items()}
+    tensors["text_model.embeddings.position_ids"] = torch.arange(48)[None]
+    save_file(tensors, own / "text_encoder" / TEXTS, metadata={"format": "pt"})
+    once = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+    tensors = load_file(own / "vae" / WEIGHTS)
+    for now, then in once.items():
+        tensors = {name.replace(now, then): value for name, value in tensors.items()}
+    save_file(tensors, own / "vae" / WEIGHTS, metadata={"format": "pt"})
+    assert (drawn(load_generator(str(own))) == expected).all()
+
+
+def without(part: str, name: str, weight: str) -> Callable[[Path], object]:
+    def damage(own: Path) -> None:
+        tensors = load_file(own / part / name)
+        del tensors[weight]
+        save_file(tensors, own / part / name, metadata={"format": "pt"})
+
+    return damage
+
+
+def rewritten(name: str, **changes: object) -> Callable[[Path], object]:
+    return lambda own: (own / name).write_text(json.dumps(json.loads((own / name).read_text()) | changes))
+
+
+def cut_short(own: Path) -> None:
+    path = own / "unet" / WEIGHTS
+    path.write_bytes(path.read_bytes()[:9999])
+
+
+def pickled(own: Path) -> None:
+    (own / "unet" / WEIGHTS).unlink()
+    torch.save({}, own / "unet" / "diffusion_pytorch_model.bin")
+
+
+INDEX = "model_index.json"
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "weights of the U-Net": (without("unet", WEIGHTS, "conv_in.bias"), "1 weights of its unet are missing"),
+    "weights of the autoencoder": (without("vae", WEIGHTS, "decoder.conv_in.bias"), "weights of its vae are missing"),
+    "weights of the text encoder": (
+        without("text_encoder", TEXTS, "final_layer_norm.bias"),
+        "no whole CLIPTextModel: 1 of its weights",
+    ),
+    "weights cut short": (cut_short, "cannot be loaded"),
+    "pickled weights": (pickled, "cannot be loaded .*safetensors"),
+    "no index": (lambda own: (own / INDEX).unlink(), "it has no model_index.json"),
+    "index is a list": (lambda own: (own / INDEX).write_text("[]"), "model_index.json cannot be read"),
+    "index is cut short": (lambda own: (own / INDEX).write_text("{"), "model_index.json cannot be read"),
+    "another kind": (rewritten(INDEX, _class_name="StableDiffusionXLPipeline"), "a StableDiffusionXLPipeline"),
+    "another U-Net": (rewritten(INDEX, unet=["diffusers", "UNet1DModel"]), "its unet is a UNet1DModel"),
+    "another scheduler": (rewritten(INDEX, scheduler=["diffusers", "AutoencoderKL"]), "scheduler is a AutoencoderKL"),
+    "no autoencoder named": (rewritten(INDEX, vae=[None, None]), "its index names no vae"),
+    "no autoencoder there": (lambda own: shutil.rmtree(own / "vae"), "its folder vae is missing"),
+    "checker without eyes": (
+        rewritten(INDEX, safety_checker=["stable_diffusion", "Checker"]),
+        "no feature_extractor",
+    ),
+    "configuration is empty": (lambda own: (own / "unet" / "config.json").write_text("{}"), "cannot be loaded"),
+    "no words": (lambda own: (own / "tokenizer" / "tokenizer.json").unlink(), "no tokenizer"),
+    "not square": (rewritten("unet/config.json", sample_size=[8, 16]), "its pictures are not square"),
+    "sampling is a list": (lambda own: (own / "sampling.json").write_text("[]"), "does not say how to sample"),
+    "sampling of nothing": (lambda own: (own / "sampling.json").write_text('{"steps": 0}'), "steps is 0"),
+    "sampling halfway": (lambda own: (own / "sampling.json").write_text('{"half": "yes"}'), "half is 'yes'"),
+    "sampling by magic": (lambda own: (own / "sampling.json").write_text('{"solver": "magic"}'), "called 'magic'"),
+}
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_directories_are_one_sentence(
+    damage: Callable[[Path], object], says: str, own: Path, capfd: pytest.CaptureFixture[str]
+):
+    damage(own)
+    with pytest.raises(DesiderataError, match=says) as error:
+        load_generator(str(own))
+    assert one_sentence(error)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_parts_that_do_not_fit_together(own: Path, tmp_path: Path):
+    with quiet():
+        from diffusers import AutoencoderTiny
+
+        shutil.rmtree(own / "vae")
+        AutoencoderTiny(
+            latent_channels=3,
+            encoder_block_out_channels=(8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8),
+            num_encoder_blocks=(1, 1, 1),
+            num_decoder_blocks=(1, 1, 1),
+        ).save_pretrained(own / "vae")
+    rewritten(INDEX, vae=["diffusers", "AutoencoderTiny"])(own)
+    with pytest.raises(DesiderataError, match="U-Net takes 4 channels, its autoencoder has 3"):
+        load_generator(str(own))
+
+
+def test_without_sampling_json_it_is_sampled_as_stable_diffusion_is(own: Path):
+    (own / "sampling.json").unlink()
+    assert load_generator(str(own)).sampling == Sampling(steps=50, guidance=7.5, batch=8)
+
+
+def test_the_hub_out_of_reach_is_said_plainly(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("desiderata-tests/no-such-model", "sd-1.4"):
+        with pytest.raises(DesiderataError, match="could not be fetched from the model hub") as error:
+            load_generator(name)
+        assert one_sentence(error)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_bundled_model_that_is_not_there_is_not_sought_on_the_hub(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(MODELS, "moji-diffusion", replace(MODELS["moji-diffusion"], source="nowhere"))
+    with pytest.raises(DesiderataError, match="moji-diffusion is not in this installation") as error:
+        load_generator()
+    assert one_sentence(error)
+
+
+def test_a_folder_without_a_pipeline_and_a_name_without_meaning(tmp_path: Path):
+    with pytest.raises(DesiderataError, match="no whole Stable Diffusion"):
+        load_generator(str(tmp_path))
+    with pytest.raises(DesiderataError, match="moji-diffusion"):
+        load_generator("mojidiffusion")
+
+
+def test_without_the_extra_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(DesiderataError, match=r"pip install 'desiderata\[personalize\]'") as error:
+        load_generator(str(folder))
+    assert one_sentence(error)
+
+
+def test_a_device_that_there_is_not_is_named(folder: Path):
+    with pytest.raises(DesiderataError, match="cannot be put on the device 'cuda:99'") as error:
+        load_generator(str(folder), device="cuda:99")
+    assert one_sentence(error)
