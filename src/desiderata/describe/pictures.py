@@ -1,7 +1,7 @@
 """Sentences for pictures that keep the class: several are written, and one that names what the picture shows is kept.
 
-A decoder that reads picture embeddings gets most of a scene right and now and then forgets the thing that matters. The
-embedding itself knows: zero-shot classification reads the class from it. So sentences are asked to agree with that.
+A decoder that reads picture embeddings gets most of a scene right and now and then forgets the thing that matters.
+The embedding knows it: zero-shot classification reads the class from it. So sentences are asked to agree with that.
 """
 
 import re
