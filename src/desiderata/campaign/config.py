@@ -22,7 +22,7 @@ VERSION = 1
 FILE = "campaign.toml"
 SEEDS = 2**32
 
-BUILDERS = {"collect": "desiderata.collect.build"}
+BUILDERS = {"collect": "desiderata.collect.build", "personalize": "desiderata.personalize.build"}
 """The module of each half that has `build(config, store) -> (learner, strategy)`."""
 
 
@@ -36,12 +36,16 @@ class Config:
 
     Attributes:
         seed: Seeds everything; at least 0 and below 2**32, which is what all that draws from it can take.
-        half: "collect", or "python" for a campaign whose parts were passed as objects, and have to be passed again to
-            open it.
-        world: Where the data comes from: `kind` ("folder", "moji") and what that kind needs.
+        half: "collect", "personalize", or "python" for a campaign whose parts were passed as objects, and have to be
+            passed again to open it.
+        world: Where the data comes from: `kind` ("folder", "moji", "references") and what that kind needs.
         encoder: Name, directory or hub id of the joint image-text encoder; empty for "python".
         strategy: `name` and the parameters of the strategy.
-        head: Parameters of the learner's head.
+        head: Parameters of the head of a classifier.
+        generator: Of personalising: `name` of the base model, and how it is run and sampled.
+        subject: Of personalising: what is learnt, in words.
+        trainer: Of personalising: `name` and the settings of how it is learnt.
+        prompts: Of personalising: what the generator may ask itself for, and what it is measured by.
         version: Of this file's layout.
 
     Raises:
@@ -54,12 +58,17 @@ class Config:
     encoder: str = ""
     strategy: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] = field(default_factory=dict)
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    prompts: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:
             raise ConfigError(f"The seed {self.seed} is out of range: give a number from 0 to {SEEDS - 1}.")
-        for value in (self.encoder, *self.world.values(), *self.strategy.values()):
+        tables = (self.world, self.strategy, self.generator, self.subject, self.trainer)
+        for value in (self.encoder, *(value for table in tables for value in table.values())):
             if isinstance(value, str) and readable(value) != value:
                 raise ConfigError(
                     f"The name {readable(value)} is not UTF-8, so that {FILE} cannot hold it: rename the folder."

@@ -1,0 +1,79 @@
+"""A generator that was taught, as a folder of its own that plain diffusers loads."""
+
+from pathlib import Path
+from typing import Any
+
+from desiderata.campaign.loop import Campaign
+from desiderata.errors import DesiderataError
+from desiderata.files import staged_folder
+from desiderata.personalize.card import FILE, GeneratorCard, base_of, licence_of
+from desiderata.personalize.learner import PersonalizeLearner
+
+SMALL = {"dreambooth-lora": "lora", "textual-inversion": "embedding"}
+"""Trainers of which what was learnt is a file of its own, and what that is."""
+
+
+def export_generator(
+    campaign: Campaign, folder: str | Path, *, round: int | None = None, learnt_only: bool = False
+) -> GeneratorCard:
+    """Write a generator, as a closed round left it, to a new folder in one step.
+
+    The folder holds a pipeline and a card, `README.md`; or, in place of the pipeline, the LoRA or the word alone.
+
+    Args:
+        campaign: A personalising campaign.
+        folder: Where nothing is yet.
+        round: Which round; the last one by default.
+        learnt_only: Leave out all that the base model has anyway.
+
+    Returns:
+        The card.
+
+    Raises:
+        DesiderataError: The campaign has no generator, what was learnt is no file of its own, something is at
+            `folder`, or it cannot be written.
+    """
+    with staged_folder(Path(folder)) as stage:
+        number = campaign.store.last_round() if round is None else round
+        learner = campaign.learner_at(number)
+        if not isinstance(learner, PersonalizeLearner):
+            raise DesiderataError(
+                f"{campaign.path or 'This campaign'} has no generator: give a campaign that teaches one."
+            )
+        trainer: Any = learner.teacher.trainer
+        if learnt_only and trainer.name not in SMALL:
+            raise DesiderataError(
+                f"What {trainer.name} learns is no LoRA and no word, but part of the model: export the whole of it."
+            )
+        card = _card(campaign, learner, number, learnt_only)
+        if learnt_only:
+            trainer.save(learner.teacher.learnt, stage)
+        else:
+            learner.personalised.save(stage)
+        (stage / FILE).write_text(card.to_markdown(), "utf-8")
+    return card
+
+
+def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_only: bool) -> GeneratorCard:
+    closed, base = campaign.rounds[number], learner.teacher.base
+    name = learner.teacher.trainer.name
+    usual = "adapted" if name == "ip-adapter" else "pipeline"
+    rounds = {query.id: query.round for query in campaign.queries}
+    return GeneratorCard(
+        form=SMALL[name] if learnt_only else usual,
+        subject=learner.subject,
+        base=base_of(base.name),
+        licence=licence_of(base.name),
+        references=len(learner.references),
+        own=sum(bool(answer.image) for answer in campaign.answers if rounds[answer.query_id] <= number),
+        figures=closed.metrics,
+        origin={
+            "base model": base_of(base.name),
+            "trainer": name,
+            "strategy": campaign.strategy.name,
+            "round": number,
+            "seed": campaign.config.seed,
+            "judged by": base_of(learner.encoder.name),
+        },
+        sampling={"num_inference_steps": base.sampling.steps, "guidance_scale": base.sampling.guidance},
+    )

@@ -1,0 +1,55 @@
+"""What a personalising campaign has drawn and decided, for people and reports; no model is loaded for it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desiderata.campaign.blobs import Blobs
+from desiderata.campaign.loop import Campaign
+from desiderata.errors import DesiderataError
+from desiderata.personalize.measurement import Measurement, measured_folder
+from desiderata.personalize.selection import Selection, selections
+from desiderata.personalize.subject import Subject
+from desiderata.personalize.tensors import about
+
+
+def shelf_of(campaign: Campaign) -> Blobs:
+    """Return the files of a run; one in memory is asked for those of its learner."""
+    learner: Any = campaign.learner if campaign.path is None else None
+    return campaign.store.blobs if learner is None else learner.shelf
+
+
+def measured_pictures(campaign: Campaign, number: int) -> list[tuple[str, list[NDArray[np.uint8] | None]]]:
+    """Return the pictures by which a closed round was measured.
+
+    Args:
+        campaign: A personalising campaign on disk.
+        number: The round.
+
+    Returns:
+        Every test prompt with its pictures, None for those that the safety checker blacked out; nothing where nothing
+        is measured.
+
+    Raises:
+        DesiderataError: That round is not closed.
+    """
+    if not 0 <= number < len(campaign.rounds):
+        raise DesiderataError(f"Round {number} is not closed: the last closed one is {len(campaign.rounds) - 1}.")
+    measurement = Measurement.of(campaign.config, Subject.read(campaign.config.subject))
+    if measurement is None:
+        return []
+    learnt = [query.round for query in campaign.queries if query.status == "answered" and query.round <= number]
+    key = about(campaign.store.weights(number))["key"]
+    return measurement.kept(campaign.store.blobs, measured_folder(max(learnt, default=0), key))
+
+
+def choices(campaign: Campaign) -> list[Selection]:
+    """Return what every round was asked for and why, in order; the last may tell why nothing was asked any more."""
+    return selections(shelf_of(campaign))
+
+
+def stopped(campaign: Campaign) -> Selection | None:
+    """Return when and why a campaign stopped by itself; None for one that goes on or was ended from outside."""
+    found = choices(campaign)
+    return found[-1] if found and found[-1].stopped else None

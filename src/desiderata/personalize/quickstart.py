@@ -1,0 +1,108 @@
+"""A generator that learns a subject, in one call."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from desiderata.campaign.config import Config
+from desiderata.campaign.loop import Campaign
+from desiderata.foundation.registry import MODELS
+from desiderata.personalize.build import Models, create
+from desiderata.personalize.measurement import PICTURES
+from desiderata.personalize.recipes import default_trainer
+from desiderata.personalize.subject import PLACEHOLDER, Subject
+from desiderata.personalize.teaching import Progress
+
+ENCODERS = {"moji-diffusion": "moji-clip"}
+"""The encoder that judges a bundled generator; others are judged by the papers'."""
+
+ENCODER = "clip-vit-b32"
+
+
+def new_campaign(
+    path: str | Path,
+    images: str | Path,
+    *,
+    subject: str,
+    setting: str | Sequence[str],
+    kind: str = "object",
+    placeholder: str = PLACEHOLDER,
+    generator: str | Mapping[str, Any] = "moji-diffusion",
+    encoder: str | None = None,
+    strategy: str | Mapping[str, Any] = "uncertainty-balance",
+    trainer: str | Mapping[str, Any] = "dreambooth",
+    anchors: str | Sequence[str] | None = None,
+    test: str | Sequence[str] | None = None,
+    pictures: int = PICTURES,
+    class_images: str | Path | None = None,
+    seed: int = 0,
+    models: Models | None = None,
+    memo: Path | None = None,
+    progress: Progress | None = None,
+) -> Campaign:
+    """Teach a generator a subject from a few pictures, and make the campaign in which it learns on.
+
+    ```python
+    campaign = new_campaign("runs/toy", "photos/toy", subject="toy", setting="on a wooden table")
+    campaign.run(OwnSamples(campaign), rounds=3)
+    ```
+
+    Args:
+        path: The directory of the run, which does not exist yet. `Campaign.open` finds it again.
+        images: A folder with pictures of the subject, which is only read.
+        subject: Its class noun, "toy", or the words for a style, "watercolor painting style".
+        setting: What the pictures show beside it: "on a wooden table", or for a style "a cat". Several, one for each
+            picture in the order of their names, where they differ.
+        kind: "object" or "style".
+        placeholder: The word that the subject is called by.
+        generator: Name, directory or hub id of the base model, or the table `generator` of the configuration.
+        encoder: Name, directory or hub id of the CLIP model that judges; the one that goes with the generator.
+        strategy: Name of a strategy, or the table `strategy` of the configuration.
+        trainer: Name of a trainer, or a table with its name and the settings that differ from the usual ones.
+        anchors: "moji", "authors", or templates with {} for the subject; those that go with the generator.
+        test: "moji", "everyday", or templates; those that go with the generator.
+        pictures: How many are drawn for each test prompt in each round; 0 measures nothing.
+        class_images: A folder with pictures of the subject's class; by default the base model draws some.
+        seed: Decides every draw.
+        models: Loaded already; they must be those named.
+        memo: A folder for weights and pictures by what they come from, which campaigns share.
+        progress: Told what takes time.
+
+    Returns:
+        The campaign, ready to ask.
+
+    Raises:
+        DesiderataError: A folder or a name cannot be used. Nothing is left at `path` then.
+    """
+    base = {"name": generator} if isinstance(generator, str) else dict(generator)
+    drawn = base.get("name") in ENCODERS
+    wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
+    base["name"] = _place(base.get("name", ""))
+    world = {"kind": "references", "images": str(Path(images).resolve())}
+    if class_images is not None:
+        world["class_images"] = str(Path(class_images).resolve())
+    config = Config(
+        seed=seed,
+        half="personalize",
+        world=world,
+        encoder=_place(encoder or ENCODERS.get(base["name"], ENCODER)),
+        generator=base,
+        subject=Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder).table(),
+        trainer=default_trainer(wanted.get("name", "dreambooth"), kind, base["name"]) | wanted,
+        strategy={"name": strategy} if isinstance(strategy, str) else dict(strategy),
+        prompts={
+            "anchors": _plain(anchors or ("moji" if drawn else "authors")),
+            "test": _plain(test or ("moji" if drawn else "everyday")),
+            "pictures": pictures,
+        },
+    )
+    return create(Path(path), config, models=models, memo=memo, progress=progress)
+
+
+def _place(model: str) -> str:
+    """Return a directory as an absolute path, so that the campaign opens from anywhere, and all else as it is."""
+    return model if model in MODELS or not Path(model).is_dir() else str(Path(model).resolve())
+
+
+def _plain(names: str | Sequence[str]) -> str | list[str]:
+    return names if isinstance(names, str) else list(names)

@@ -1,0 +1,202 @@
+"""Teaching a base model a subject, again and again from the start, and never the same lesson twice."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from desiderata.campaign.blobs import Blobs, FolderBlobs
+from desiderata.campaign.images import digest_of
+from desiderata.errors import DesiderataError
+from desiderata.foundation.generator import Generator
+from desiderata.foundation.registry import content_key
+from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, drawing_key, kept, key_of
+from desiderata.personalize.pictures import Reference
+from desiderata.personalize.references import TrainingImage
+from desiderata.personalize.tensors import pack, unpack
+from desiderata.personalize.trainers.schedule import Schedule
+from desiderata.personalize.trainers.trainer import Trainer
+from desiderata.randomness import stream
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, such as "Learning", how much of it is done, and how much there is to do."""
+
+TRAINING = "training"
+"""The folder of a run in which training keeps where it stands."""
+
+
+class Teacher:
+    """A base model with a way to teach it.
+
+    Args:
+        base: The base model, which is left as it is.
+        trainer: How a subject is learnt.
+        class_prompt: What class pictures show (prior preservation); None for no such pictures.
+        class_pictures: So many drawn by the base model, or these.
+        seed: The campaign's. All lessons share one training seed, as the authors' runs do, so that rounds differ by
+            their pictures alone.
+        shelf: The files of the run.
+        memo: Where weights and pictures are kept by what they come from, for other campaigns that learn and draw the
+            same; None for nowhere.
+        half: Whether what is learnt is rounded to half precision.
+        progress: Told what takes time.
+
+    Attributes:
+        key: Tells what was taught last apart from everything else that could have been.
+        learnt: Its weights, float32.
+    """
+
+    def __init__(
+        self,
+        base: Generator,
+        trainer: Trainer,
+        *,
+        class_prompt: str | None,
+        class_pictures: int | Sequence[Reference],
+        seed: int,
+        shelf: Blobs,
+        memo: Blobs | None,
+        half: bool,
+        progress: Progress,
+    ) -> None:
+        self.base, self.trainer, self.shelf, self.memo, self.half = base, trainer, shelf, memo, half
+        self.progress = progress
+        self._class_prompt = class_prompt
+        self._class_pictures = class_pictures if class_prompt else 0
+        self._seed = seed
+        self._personalised: Generator | None = None
+        self.key, self.learnt = "", {}
+
+    def teach(self, images: Sequence[TrainingImage], steps: int | None = None) -> None:
+        """Teach the base model what is on some pictures.
+
+        A killed call goes on from the trainer's checkpoint in the run. What was taught last, or is in the memo, is
+        not learnt again.
+
+        Args:
+            images: Pictures of the subject.
+            steps: Optimiser steps, where they are not those of the trainer.
+        """
+        trainer, prior = self._stepping(steps), self._prior()
+        key = self._lesson_key(trainer, images, prior)
+        if key == self.key:  # nothing has come since
+            return
+        name = f"weights/{key}.safetensors"
+        if self.memo and (content := kept(self.memo, name)):
+            self._stand(key, unpack(content)[0])
+            return
+        checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
+        report, seed = self.report("Learning"), self._training_seed
+        learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
+        self._stand(key, learnt)
+        if self.memo:
+            self.memo.put(name, self.save())
+
+    def tidy(self) -> None:
+        """Remove where training stood from the run; what a kill from here on costs is little."""
+        if self._folder:
+            shutil.rmtree(self._folder / TRAINING, ignore_errors=True)
+
+    @property
+    def personalised(self) -> Generator:
+        """The generator with what was taught last."""
+        if self._personalised is None:
+            self._personalised = self.trainer.apply(self.base, self.learnt)
+        return self._personalised
+
+    def easel(self) -> Easel:
+        """Return what draws with what was taught last."""
+        return Easel(lambda: self.personalised, drawing_key(self.key, self.base), self.shelf, self.memo)
+
+    def full_weight_steps(self, weights: Sequence[float], steps: int | None = None) -> float:
+        """Return how many steps' worth of training comes from pictures of full weight.
+
+        Args:
+            weights: Of all pictures of the subject.
+            steps: Optimiser steps, where they are not those of the trainer.
+
+        Returns:
+            The number; 0 for a trainer that takes no steps.
+        """
+        recipe = getattr(self._stepping(steps), "recipe", None)
+        if recipe is None:
+            return 0.0
+        given = self._class_pictures
+        priors = given if isinstance(given, int) else len(given)
+        return Schedule(weights, priors, recipe, self._training_seed).full_weight_steps()
+
+    def save(self) -> bytes:
+        """Return what was taught last as the content of a safetensors file."""
+        tensors = {name: value.half() if self.half else value for name, value in self.learnt.items()}
+        return pack(tensors, {"base": self.base_key, "key": self.key, "trainer": self.trainer.name})
+
+    def load(self, weights: bytes) -> None:
+        """Stand where `teach` stood when `save` returned `weights`, to the last bit.
+
+        Raises:
+            DesiderataError: They are damaged, or were learnt from another base model or by another trainer.
+        """
+        learnt, about = unpack(weights)
+        if about["base"] != self.base_key:
+            raise DesiderataError(
+                f"This campaign was made with another generator than {self.base.name} is now: use that one, or make "
+                "a new campaign."
+            )
+        if about["trainer"] != self.trainer.name:
+            raise DesiderataError(
+                f"This campaign has learnt with {about['trainer']} so far, and not with {self.trainer.name}: put "
+                "campaign.toml back."
+            )
+        self._stand(about["key"], learnt)
+
+    def report(self, what: str) -> Report:
+        """Return whom to tell how far `what` has come."""
+        return lambda done, total: self.progress(what, done, total)
+
+    @cached_property
+    def base_key(self) -> str:
+        """Tells the base model apart by the content of its files."""
+        try:
+            return content_key(self.base.name)
+        except DesiderataError:  # it was made in Python and has no files
+            return self.base.name
+
+    def _stepping(self, steps: int | None) -> Trainer:
+        trainer: Any = self.trainer
+        return trainer if steps is None else replace(trainer, recipe=replace(trainer.recipe, steps=steps))
+
+    def _stand(self, key: str, learnt: Mapping[str, Tensor]) -> None:
+        rounded = {name: value.half() if self.half else value for name, value in learnt.items()}
+        self.key, self.learnt = key, {name: value.float() for name, value in rounded.items()}
+        self._personalised = None
+
+    def _prior(self) -> list[TrainingImage]:
+        prompt, given = self._class_prompt, self._class_pictures
+        if prompt is None or not given:
+            return []
+        if not isinstance(given, int):
+            return [TrainingImage(one.image, prompt) for one in given]
+        seeds = stream(self._seed, "class pictures").integers(SEEDS, size=given).tolist()
+        wanted = [Wanted(f"class/{number:03d}", prompt, seed) for number, seed in enumerate(seeds)]
+        easel = Easel(lambda: self.base, drawing_key(self.base_key, self.base), self.shelf, self.memo)
+        drawn = easel.draw(wanted, self.report("Drawing class pictures"))
+        return [TrainingImage(picture, prompt) for picture in drawn if picture is not None]
+
+    def _lesson_key(self, trainer: Trainer, images: Sequence[TrainingImage], prior: Sequence[TrainingImage]) -> str:
+        lesson = [(digest_of(Image.fromarray(one.image)), one.caption, one.weight) for one in (*images, *prior)]
+        device, precision = self.base.device.type, str(self.base.dtype)
+        parts = (self.base_key, device, precision, trainer.key(), self._training_seed, self.half)
+        return key_of(*parts, lesson, len(images))
+
+    @property
+    def _training_seed(self) -> int:
+        return int(stream(self._seed, "training").integers(SEEDS))
+
+    @property
+    def _folder(self) -> Path | None:
+        return self.shelf.root if isinstance(self.shelf, FolderBlobs) else None

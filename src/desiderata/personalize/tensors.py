@@ -1,0 +1,54 @@
+"""Tensors with a word about where they come from, as the content of a safetensors file."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from desiderata.errors import DesiderataError
+
+DAMAGED = "A file of tensors in this campaign is damaged: put its folder `rounds` back from a copy, or start again."
+
+
+def pack(tensors: Mapping[str, torch.Tensor], said: Mapping[str, Any]) -> bytes:
+    """Return the content of a file; equal arguments give equal bytes.
+
+    Args:
+        tensors: On any device.
+        said: Plain values, kept as JSON.
+
+    Returns:
+        The content.
+    """
+    kept = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    # one entry only: safetensors writes several in no fixed order
+    return save(kept, metadata={"desiderata": json.dumps(said, sort_keys=True)})
+
+
+def about(content: bytes) -> dict[str, Any]:
+    """Return the plain values alone that `pack` was given.
+
+    Raises:
+        DesiderataError: It is damaged, or was not written by `pack`.
+    """
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return json.loads(header["__metadata__"]["desiderata"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DesiderataError(DAMAGED) from error
+
+
+def unpack(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return what `pack` was given.
+
+    Raises:
+        DesiderataError: The content is damaged, or was not written by `pack`.
+    """
+    said = about(content)
+    try:
+        return load(content), said
+    except SafetensorError as error:
+        raise DesiderataError(DAMAGED) from error

@@ -1,0 +1,1 @@
+"""How a generator learns a subject from a few pictures."""

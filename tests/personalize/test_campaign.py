@@ -1,0 +1,381 @@
+"""A whole campaign of a generator: asked, answered by itself or by a person, killed, resumed, stopped."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from quick_parts import Drill, Judge, Painter, campaign, contents, learner, picture
+
+from contracts.oracle import OracleContract, ask
+from contracts.tiny_pipeline import tiny_pipeline
+from desiderata.campaign.config import Config
+from desiderata.campaign.loop import Campaign
+from desiderata.errors import DesiderataError
+from desiderata.foundation.sampling import Sampling
+from desiderata.personalize import build
+from desiderata.personalize.answers import (
+    NOT_PICKED,
+    OwnSamples,
+    Picker,
+    additions_of,
+    candidate_files,
+    candidates,
+    pick,
+    weights_of,
+)
+from desiderata.personalize.build import Models, create, open_run
+from desiderata.personalize.looking import choices, measured_pictures, stopped
+from desiderata.personalize.quickstart import new_campaign
+from desiderata.personalize.recipes import TRAINERS, default_trainer, make_trainer
+from desiderata.personalize.strategies import make_strategy
+from desiderata.personalize.subject import Subject
+
+ANCHORS = ["{} in the snow", "{} on the beach", "a sepia photo of {}"]
+
+
+@pytest.fixture(autouse=True)
+def lessons():
+    Drill.lessons = []
+    return Drill.lessons
+
+
+# With parts that take no time
+
+
+def test_a_generator_learns_from_its_own_pictures_until_it_is_decided(tmp_path: Path):
+    made = campaign(tmp_path / "run")
+    made.run(OwnSamples(made), rounds=9)
+    last = stopped(made)
+    assert last is not None
+    assert last.stopped.startswith("No directions are undecided") or last.stopped.startswith("Every direction")
+    assert last.round == len(made.rounds) == len(choices(made))
+    assert all(answer.source == "self" for answer in made.answers)
+    texts = [query.text for query in made.queries]
+    assert len(set(texts)) == len(texts), "a direction was asked twice"
+    for query, answer in zip(made.queries, made.answers):
+        number = int(query.proposal.evidence["candidate"])
+        shown = np.asarray(Image.open(made.path / "images" / answer.image[:2] / f"{answer.image}.png"))
+        np.testing.assert_array_equal(shown, candidates(made, query)[number])
+        assert answer.weight == pytest.approx(0.005 * query.proposal.evidence["mean_entropy"])
+    assert [done.metrics.get("openness") for done in made.rounds[1:]] == [row[0] for row in weights_of(made)]
+
+
+def test_kill_9_where_it_writes(tmp_path: Path):
+    script = Path(__file__).with_name("killed_drawing.py")
+    done = subprocess.run([sys.executable, script, tmp_path, "29"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["points"] >= 4
+    assert found["lessons"] == 6
+    assert "rounds/001/candidates/02-a-sepia-photo-of-a-sks-toy/00.png" in found["files"]
+
+
+def test_a_campaign_in_memory_is_the_same(tmp_path: Path):
+    kept, passing = campaign(tmp_path / "run"), campaign(None)
+    for made in (kept, passing):
+        made.run(OwnSamples(made), rounds=2)
+    assert kept.history() == passing.history()
+    with pytest.raises(DesiderataError, match="in memory and has no files"):
+        candidate_files(passing, passing.queries[0])
+
+
+def test_strategies_begin_alike_and_part_then(tmp_path: Path):
+    first, second = campaign(None, "uncertainty"), campaign(None, "random")
+    for made in (first, second):
+        made.run(OwnSamples(made), rounds=1)
+    assert first.rounds[0] == second.rounds[0]
+    assert first.store.weights(0) == second.store.weights(0)
+    assert first.queries[0].text != second.queries[0].text
+
+
+def test_controls_follow_a_run():
+    made = campaign(None)
+    made.run(OwnSamples(made), rounds=9)
+    weights, additions = weights_of(made), additions_of(made)
+    assert additions == list(range(1, len(weights) + 1))
+    equal = campaign(None, "random-equal-weight", {"k": 1, "samples": 3, "weights": weights})
+    equal.run(OwnSamples(equal), rounds=9)
+    assert weights_of(equal) == weights
+    steps = campaign(None, "dreambooth-equal-steps", {"k": 1, "additions": additions})
+    steps.run(OwnSamples(steps), rounds=9)
+    full = [done.metrics["full_weight_steps"] for done in made.rounds]
+    assert [done.metrics["full_weight_steps"] for done in steps.rounds] == [max(1, round(n)) for n in full]
+    assert len(steps.rounds) == len(made.rounds)
+    assert stopped(steps).stopped == "The run that is followed stopped here."
+    assert stopped(equal).round == stopped(steps).round == len(weights) + 1
+    plain = campaign(None, "dreambooth", {})
+    plain.run(OwnSamples(plain), rounds=9)
+    assert len(plain.rounds) == 1
+    assert stopped(plain).round == 1
+
+
+def test_a_person_picks_from_a_folder_of_copies(tmp_path: Path):
+    made = campaign(tmp_path / "run", "human-balance", {"k": 2, "samples": 3})
+    queries = made.ask()
+    assert len(queries) == 4
+    files = candidate_files(made, queries[2])
+    assert [file.name for file in files] == ["00.png", "01.png", "02.png"]
+    copies = tmp_path / "picked"
+    copies.mkdir()
+    Image.open(files[1]).save(copies / "nice.png")
+    Image.open(candidate_files(made, queries[0])[2]).save(copies / "nicer.png")
+    picture(1).save(copies / "notes.png")
+    with pytest.raises(DesiderataError, match=r"notes\.png is none of the pictures"):
+        pick(made, copies)
+    (copies / "notes.png").unlink()
+    with pytest.raises(DesiderataError, match="3 pictures were picked, and a round learns from 2"):
+        pick(made, candidate_files(made, queries[0]))
+    assert {query.status for query in made.ask()} == {"open"}
+    assert [query.id for query in pick(made, copies)] == ["r001-q01", "r001-q03"]
+    assert [query.status for query in made.queries] == ["answered", "skipped", "answered", "skipped"]
+    assert made.queries[1].reason == NOT_PICKED
+    assert [query.id for query in pick(made, copies)] == ["r001-q01", "r001-q03"], "a second time nothing is wrong"
+    assert len(made.rounds) == 2
+    with pytest.raises(DesiderataError, match="No query is open"):
+        pick(made, [])
+    assert [query.text for query in made.ask()] == [queries[1].text, queries[3].text]
+    made.tell(made.ask()[1], candidate_files(made, made.ask()[1])[0])
+    pick(made, [])
+    assert [len(row) for row in weights_of(made)] == [2, 1]
+    made.ask()
+    pick(made, [])
+    assert made.ask() == []
+    assert stopped(made).stopped == "No picture was picked in the round before."
+
+
+def test_nobody_learns_what_a_round_without_picks_would_repeat(lessons: list[int]):
+    made = campaign(None, "human", {"k": 1, "samples": 2})
+    made.ask()
+    pick(made, [])
+    assert len(made.rounds) == 2
+    assert lessons == [1, 2]
+    assert made.rounds[0].metrics == made.rounds[1].metrics
+
+
+def test_somebody_picks_for_an_experiment():
+    def first_two(shown):
+        return {text: max(pictures) for text, pictures in list(shown.items())[:2]}
+
+    made = campaign(None, "human", {"k": 2, "samples": 3})
+    made.run(Picker(made, first_two), rounds=2)
+    assert [query.status for query in made.queries] == ["answered"] * 2 + ["skipped"] * 2 + ["answered"] * 2
+    assert {answer.source for answer in made.answers} == {"picker"}
+
+
+class TestOwnSamples(OracleContract):
+    @pytest.fixture
+    def made(self):
+        return campaign(None)
+
+    @pytest.fixture
+    def make(self, made):
+        return lambda: OwnSamples(made)
+
+    @pytest.fixture
+    def query(self, made):
+        return made.ask()[0]
+
+    @pytest.fixture
+    def unanswerable(self):
+        return ask("a photo of a cat", "cat")
+
+    def test_it_does_not_choose_for_a_person(self):
+        made = campaign(None, "human", {"samples": 1})
+        with pytest.raises(DesiderataError, match="waits for a person to pick"):
+            made.run(OwnSamples(made), rounds=1)
+        assert {query.status for query in made.queries} == {"open"}
+
+
+def test_a_picture_that_was_removed_is_no_reason_to_skip(tmp_path: Path):
+    made = campaign(tmp_path / "run")
+    (query,) = made.ask()
+    for file in candidate_files(made, query):
+        file.unlink()
+    with pytest.raises(DesiderataError, match="is gone from the run"):
+        made.run(OwnSamples(made), rounds=1)
+    assert made.queries[0].status == "open"
+
+
+def test_blanked_pictures_are_counted_with_the_choice(tmp_path: Path):
+    made = campaign(tmp_path / "run", "clip-feedback", generator=Painter(blanks=("snow",)))
+    made.run(OwnSamples(made), rounds=1)
+    assert choices(made)[0].blanked == 3
+    assert [direction.usable for direction in choices(made)[0].directions] == [0, 3, 3, 3]
+    assert made.queries[0].proposal.evidence["blanked_in_round"] == 3
+    assert not candidate_files(made, made.queries[0])[0].name.endswith("blanked.png")
+
+
+# With a pipeline of random weights
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    return tiny_pipeline(folder / "model", size=16, vae="tiny", sampling=Sampling(steps=2, guidance=1.5, batch=4))
+
+
+@pytest.fixture(autouse=True)
+def judge(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(build, "load_encoder", lambda _name, **_: Judge())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    for seed in (1, 2):
+        picture(seed).save(tmp_path / "photos" / f"{seed}.png")
+    return tmp_path / "photos"
+
+
+def settings(tiny: Path) -> dict:
+    return {
+        "subject": "toy",
+        "setting": "on a wooden table",
+        "generator": str(tiny),
+        "encoder": "judge",
+        "trainer": {"name": "dreambooth", "steps": 2, "learning_rate": 1e-3, "class_pictures": 1},
+        "strategy": {"name": "clip-feedback-balance", "k": 1, "samples": 2},
+        "anchors": ANCHORS,
+        "test": ["{} in a room"],
+        "pictures": 1,
+    }
+
+
+def test_a_pipeline_is_taught_in_one_call_and_opened_from_its_directory(tiny: Path, photos: Path, tmp_path: Path):
+    made = new_campaign(tmp_path / "run", photos, **settings(tiny))
+    made.run(OwnSamples(made), rounds=1)
+    assert [set(done.metrics) >= {"txt_aln", "img_aln", "ovf", "blanked"} for done in made.rounds] == [True, True]
+    config = Config.read(tmp_path / "run")
+    assert (config.half, config.generator["name"]) == ("personalize", str(tiny))
+    assert (config.trainer["steps"], config.trainer["clip"]) == (2, 1.0)
+    assert sorted(file.name for file in photos.iterdir()) == ["1.png", "2.png"]
+    for file in photos.iterdir():
+        file.unlink()  # the run has what it needs
+    opened = Campaign.open(tmp_path / "run")
+    assert opened.learner.save() == made.learner.save()
+    assert [query.id for query in opened.ask()] == ["r002-q01"]
+    ((prompt, (image,)),) = measured_pictures(opened, 1)
+    assert prompt == "a sks toy in a room"
+    drawn = opened.learner_at(1).personalised.sample([prompt], [opened.learner.measurement.wanted("")[0].seed])
+    np.testing.assert_array_equal(image, drawn[0].image)
+    with pytest.raises(DesiderataError, match="Round 2 is not closed"):
+        measured_pictures(opened, 2)
+    files = contents(opened.path)
+    for file in (candidate_files(opened, opened.queries[1])[1], opened.path / "rounds/002/candidates.safetensors"):
+        file.unlink()
+    opened.learner_at(1).state(opened.exchanges(), 2).candidates(2)
+    assert contents(opened.path) == files, "drawn in another company, a picture came out another"
+
+
+def test_a_pipeline_that_was_killed_while_it_learnt_goes_on(tiny: Path, photos: Path, tmp_path: Path):
+    class Stopped(Exception):
+        pass
+
+    def stop(what: str, done: int, _all: int) -> None:
+        if (what, done) == ("Learning", 1):
+            raise Stopped
+
+    options = settings(tiny) | {"trainer": {"steps": 2, "checkpoint_every": 1, "class_pictures": 1}}
+    models = Models.of(Config(generator={"name": str(tiny)}, encoder="judge"))
+    whole = new_campaign(tmp_path / "whole", photos, **options, models=models)
+    with pytest.raises(Stopped):
+        new_campaign(tmp_path / "killed", photos, **options, models=models, progress=stop)
+    steps = []
+    again = open_run(tmp_path / "killed", models=models, progress=lambda what, done, _all: steps.append((what, done)))
+    again.settle()
+    assert [done for what, done in steps if what == "Learning"] == [1, 2], "it was told where it stood, and one step"
+    assert again.history() == whole.history()
+    assert contents(tmp_path / "killed") | {"campaign.toml": b""} == contents(tmp_path / "whole") | {
+        "campaign.toml": b""
+    }
+
+
+# Names that mean nothing
+
+
+def config(photos: Path, **changes) -> Config:
+    tables = {
+        "half": "personalize",
+        "world": {"kind": "references", "images": str(photos)},
+        "encoder": "judge",
+        "generator": {"name": "painter"},
+        "subject": Subject.of("toy", setting="here").table(),
+        "trainer": {"name": "dreambooth"},
+        "strategy": {"name": "uncertainty"},
+        "prompts": {"anchors": ANCHORS, "pictures": 0},
+    }
+    return Config(**{**tables, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"strategy": {"name": "psychic"}}, "No strategy is called 'psychic'"),
+        ({"strategy": {}}, "does not say which"),
+        ({"subject": {"kind": "object"}}, "does not say what is to be learnt"),
+        ({"world": {"kind": "folder"}}, "does not say where the pictures"),
+        ({"world": {"kind": "references", "images": "nowhere"}}, "nowhere is not a folder"),
+        ({"trainer": {"name": "hypnosis"}}, "No trainer is called 'hypnosis'"),
+        ({"trainer": {"name": "dreambooth", "colour": 1}}, "trainer dreambooth cannot be made"),
+        ({"trainer": {"name": "dreambooth", "steps": 0}}, "steps is 0"),
+        ({"trainer": {"name": "dreambooth", "class_pictures": -1}}, "class_pictures is -1"),
+        ({"prompts": {"anchors": "martian"}}, "no pool of anchors called 'martian'"),
+        ({"prompts": {"test": ["no slot"]}}, "where the subject belongs"),
+        ({"prompts": {"pictures": 1.5}}, "pictures is 1.5"),
+    ],
+)
+def test_nothing_is_left_where_a_name_means_nothing(changes: dict, says: str, photos: Path, tmp_path: Path):
+    models = Models(Painter(), learner().encoder)
+    with pytest.raises(DesiderataError, match=says):
+        create(tmp_path / "run", config(photos, **changes), models=models)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"name": "moji-diffusion", "colour": 1}, "unknown key 'colour'"),
+        ({"precision": "float8"}, "precision is 'float8'"),
+    ],
+)
+def test_generators_that_mean_nothing(table: dict, says: str):
+    with pytest.raises(DesiderataError, match=says):
+        Models.of(Config(generator=table, encoder="judge"))
+
+
+def test_a_run_does_not_lie_among_the_references(photos: Path):
+    with pytest.raises(DesiderataError, match="never written to"):
+        create(photos / "run", config(photos), models=Models(Painter(), learner().encoder))
+    assert not (photos / "run").exists()
+
+
+def test_two_references_that_are_the_same_picture_are_refused(photos: Path, tmp_path: Path):
+    picture(1).save(photos / "again.png")
+    with pytest.raises(DesiderataError, match="are the same picture"):
+        create(tmp_path / "run", config(photos), models=Models(Painter(), learner().encoder))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize("kind", ["object", "style"])
+def test_every_trainer_is_made_from_what_is_written_down(name: str, kind: str):
+    subject = Subject.of("toy", kind=kind, setting="here")
+    for generator in ("sd-1.4", "moji-diffusion"):
+        table = default_trainer(name, kind, generator)
+        own = {"adapter": "nowhere"} if name == "ip-adapter" else {}
+        assert make_trainer({**table, **own}, subject).name == name
+    assert ("class_pictures" in table) == (kind == "object" and name not in {"textual-inversion", "ip-adapter"})
+
+
+def test_the_published_settings():
+    table = default_trainer("dreambooth", "object", "sd-1.4")
+    assert (table["steps"], table["batch"], table["learning_rate"], table["class_pictures"]) == (800, 1, 5e-6, 200)
+    table = default_trainer("dreambooth", "style", "sd-1.4")
+    assert (table["steps"], table["batch"]) == (500, 2)
+    strategy = make_strategy("uncertainty-balance")
+    assert (strategy.k, strategy.samples, strategy.rate) == (3, 10, 0.005)
