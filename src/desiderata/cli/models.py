@@ -22,6 +22,10 @@ DOWNLOADS = {
 """What fetching a model from the hub takes."""
 
 
+TRAINABLE = ("moji-clip", "moji-decap", "moji-judge", "moji-diffusion")
+"""The bundled models."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="List, describe and train pretrained models.")
@@ -107,11 +111,11 @@ def _entry(name: str) -> "ModelEntry":
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="moji-clip, moji-decap or moji-judge.")],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(TRAINABLE)}.")],
     work: Annotated[Path, typer.Option(help="Folder of scenes and checkpoints; the same command goes on from it.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the finished model; WORK/NAME by default.")] = None,
     encoder: Annotated[
-        str, typer.Option(help="For moji-decap: the encoder whose embeddings it reads.")
+        str, typer.Option(help="For moji-decap and moji-diffusion: the encoder that they read from.")
     ] = "moji-clip",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for torch's choice.")] = 0,
@@ -140,6 +144,8 @@ def train(
         from desiderata.training.judge import JudgeRecipe, JudgeTrainer
 
         save_network(JudgeTrainer(work, JudgeRecipe()).run(), folder)
+    elif name == "moji-diffusion":
+        _train_generator(work, encoder, device, folder)
     else:
         from desiderata.training.moji_decap import train_moji_decap
 
@@ -150,9 +156,17 @@ def train(
         print(f"Written: {folder}")
 
 
+def _train_generator(work: Path, encoder: str, device: str, folder: Path) -> None:
+    from desiderata.training.moji_diffusion import DiffusionRecipe, DiffusionTrainer
+
+    trainer = DiffusionTrainer(work, DiffusionRecipe(), device, encoder)
+    trainer.run()
+    trainer.save(folder)
+
+
 def _check_trainable(name: str) -> None:
-    if name not in ("moji-clip", "moji-decap", "moji-judge"):
-        raise DesiderataError(f"{name!r} cannot be trained here: choose moji-clip, moji-decap or moji-judge.")
+    if name not in TRAINABLE:
+        raise DesiderataError(f"{name!r} cannot be trained here: choose from {', '.join(TRAINABLE)}.")
 
 
 def evaluate(

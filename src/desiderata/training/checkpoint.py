@@ -68,11 +68,15 @@ def load_checkpoint(
     for name, module in modules.items():
         prefix = f"{name}."
         module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, entry = key.split(".", 2)
-            state.setdefault(int(index), {})[entry] = value
+            own = parameters[int(index)]
+            # Laid out in memory as the parameter is: fused optimisers go by position and not by index.
+            alike = torch.empty_like(own, dtype=value.dtype).copy_(value) if value.shape == own.shape else value
+            state.setdefault(int(index), {})[entry] = alike
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return step
 

@@ -178,10 +178,11 @@ def load_shard(folder: Path, index: int) -> Shard:
     images = np.load(folder / f"{index:04d}-images.npy", mmap_mode="r", allow_pickle=False)
     maps = np.load(folder / f"{index:04d}-maps.npy", allow_pickle=False)
     records = json.loads(_scenes_file(folder, index).read_text())
-    return Shard(images, maps, [_scene(record) for record in records])
+    return Shard(images, maps, [scene_of(record) for record in records])
 
 
-def _scene(record: dict) -> Scene:
+def scene_of(record: dict) -> Scene:
+    """Return the scene that `dataclasses.asdict` turned into `record`."""
     return Scene(
         tuple(Group(**group) for group in record["groups"]), record["relation"], record["background"], record["style"]
     )

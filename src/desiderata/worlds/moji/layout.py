@@ -1,5 +1,6 @@
 """Where the objects of a scene stand: the picture is cut into cells, and each object gets one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,9 @@ class _Cell:
         return _Cell(self.left, self.top, self.width, cut), rest
 
 
-def layout(scene: Scene, rng: np.random.Generator, size: int = 64) -> list[Placement]:
+def layout(
+    scene: Scene, rng: np.random.Generator, size: int = 64, artworks: Mapping[str, Sequence[str]] = ARTWORKS
+) -> list[Placement]:
     """Choose the artworks of a scene and where they stand.
 
     The first group stands to the second as `scene.relation` says (see `holds`), its objects have the longest
@@ -51,6 +54,7 @@ def layout(scene: Scene, rng: np.random.Generator, size: int = 64) -> list[Place
         scene: What the picture shows.
         rng: Chooses artworks, sizes, turns and places.
         size: Side of the picture in pixels, at least `SMALLEST`.
+        artworks: Concept -> what shows it.
 
     Returns:
         One placement per object, in the order of the groups, every box inside the picture.
@@ -59,8 +63,10 @@ def layout(scene: Scene, rng: np.random.Generator, size: int = 64) -> list[Place
         DesiderataError: The scene has an unknown concept or relation, too few or too many objects, or the picture
             would be too small.
     """
-    _check(scene, size)
-    looks = [_look(n, group.concept, rng) for n, group in enumerate(scene.groups) for _ in range(group.count)]
+    _check(scene, size, artworks)
+    looks = [
+        _look(n, artworks[group.concept], rng) for n, group in enumerate(scene.groups) for _ in range(group.count)
+    ]
     cells = _cells(scene, rng)
     sides = _sides(looks, cells, rng)
     placements: list[Placement] = []
@@ -74,13 +80,13 @@ def layout(scene: Scene, rng: np.random.Generator, size: int = 64) -> list[Place
     return placements
 
 
-def _check(scene: Scene, size: int) -> None:
+def _check(scene: Scene, size: int, artworks: Mapping[str, Sequence[str]]) -> None:
     if size < SMALLEST:
         raise DesiderataError(
             f"A picture of {size} pixels is too small to tell objects apart: ask for {SMALLEST} or more."
         )
     for group in scene.groups:
-        if group.concept not in ARTWORKS:
+        if group.concept not in artworks:
             raise DesiderataError(
                 f"The Moji world has no {group.concept!r}: choose a concept of desiderata.worlds.moji.catalogue."
             )
@@ -100,8 +106,7 @@ def _check(scene: Scene, size: int) -> None:
         )
 
 
-def _look(group: int, concept: str, rng: np.random.Generator) -> Look:
-    stems = ARTWORKS[concept]
+def _look(group: int, stems: Sequence[str], rng: np.random.Generator) -> Look:
     stem, angle = stems[int(rng.integers(len(stems)))], _ANGLES[int(rng.integers(len(_ANGLES)))]
     height, width, _ = sprite(stem, 32, angle).shape
     return Look(group, stem, angle, rng.random() < 0.5, width / 32, height / 32)

@@ -1,0 +1,80 @@
+"""The generator's training goes on where it stopped, and what it saves is a whole pipeline."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from desiderata.errors import DesiderataError
+from desiderata.foundation.generator import load_generator
+from desiderata.training import corpus, latents, moji_diffusion
+from desiderata.training.autoencoder import AutoencoderRecipe, as_pixels, reconstruction_loss
+from desiderata.training.moji_diffusion import DiffusionRecipe, DiffusionTrainer
+
+RECIPE = DiffusionRecipe(
+    pictures=24,
+    shards=1,
+    batch=8,
+    widths=(32, 32),
+    autoencoder=AutoencoderRecipe(pictures=16, batch=8, width=8, channels=4),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("diffusion")
+
+
+@pytest.fixture(autouse=True)
+def _few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "SHARD", 16)
+    monkeypatch.setattr(latents, "SHARD", 16)
+    monkeypatch.setattr(moji_diffusion, "SHARDS_TO_ENCODE", 1)
+
+
+def _trainer(folder: Path, recipe: DiffusionRecipe = RECIPE) -> DiffusionTrainer:
+    return DiffusionTrainer(folder, recipe, report=lambda _: None)
+
+
+def _weights(trainer: DiffusionTrainer) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in trainer.average.state_dict().items()}
+
+
+def test_a_longer_run_goes_on_from_a_shorter_one_to_the_same_weights(folder: Path):
+    whole = _trainer(folder)
+    whole.run()
+    path = folder / "moji-diffusion.safetensors"
+    wanted = _weights(whole)
+    path.unlink()
+    _trainer(folder, replace(RECIPE, pictures=8)).run()
+    again = _trainer(folder)
+    again.run()
+    for key, value in _weights(again).items():
+        assert torch.equal(value, wanted[key]), key
+    with pytest.raises(DesiderataError, match="another recipe"):
+        _trainer(folder, replace(RECIPE, learning_rate=1e-5)).run()
+
+
+def test_what_is_saved_is_a_pipeline_that_draws(folder: Path, tmp_path: Path):
+    trainer = _trainer(folder)
+    trainer.run()
+    trainer.save(tmp_path / "made")
+    assert json.loads((tmp_path / "made" / "sampling.json").read_text()) == moji_diffusion.SAMPLING
+    generator = load_generator(str(tmp_path / "made"))
+    (picture,) = generator.sample(["a photo of a cat"], [1], steps=2)
+    assert picture.image.shape == (64, 64, 3)
+    # The pipeline reads sentences as the trainer did.
+    mine, theirs = trainer.texts(["a photo of a cat"]), generator.texts(["a photo of a cat"])
+    torch.testing.assert_close(mine, theirs.to(mine.dtype), atol=2e-2, rtol=2e-2)
+
+
+def test_outlines_count_beside_colours():
+    flat = as_pixels(np.full((1, 8, 8, 3), 128, np.uint8))
+    lined = flat.clone()
+    lined[..., ::2] += 0.2
+    shifted = flat + 0.1
+    assert reconstruction_loss(flat, flat, 1.0) == 0
+    assert reconstruction_loss(lined, flat, 1.0) > reconstruction_loss(shifted, flat, 1.0)
