@@ -19,7 +19,7 @@ from desiderata import __version__
 from desiderata.cli.quiet import quiet_hub
 from desiderata.errors import DesiderataError
 
-GROUPS = ("start", "converse", "look", "demo", "bench", "models")
+GROUPS = ("start", "converse", "look", "use", "personalize", "demo", "bench", "models")
 """Modules of this package, in the order in which help lists their commands."""
 
 INTERRUPTED = 130

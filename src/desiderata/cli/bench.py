@@ -14,7 +14,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Run the papers' experiments.")
     group.command("collect")(collect)
-    group.callback()(lambda: None)  # keeps "collect" a word of its own while it is the only command
+    group.command("personalize")(personalize)
+    group.command("personalize-speed")(personalize_speed)
     app.add_typer(group, name="bench")
 
 
@@ -70,6 +71,125 @@ def collect(
         return
     print(text)
     print(f"Raw figures, table and curves are in {out}.")
+
+
+def personalize(
+    out: Annotated[Path, typer.Option(help="Folder of the results; the same command goes on where it stopped.")],
+    subjects: Annotated[
+        str, typer.Option(help="Held-out subjects and styles, with commas; all, objects, styles.")
+    ] = "all",
+    strategies: Annotated[str, typer.Option(help="Strategies, with commas between; all.")] = "all",
+    seeds: Annotated[int, typer.Option(min=1, help="How many runs of each.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of each run; the first learns the references alone.")
+    ] = 4,
+    ablation: Annotated[str, typer.Option(help="Turn one setting: lambda, anchors, k, m or sets.")] = "",
+    model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
+    encoder: Annotated[str, typer.Option(help="A CLIP model's name, directory or hub id.")] = "moji-clip",
+    judge: Annotated[str, typer.Option(help="A judge network's name or directory.")] = "moji-judge",
+    adapter: Annotated[str, typer.Option(help="Directory of the IP-Adapter trained for the generator.")] = "",
+    trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
+    steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for its own.")] = 0,
+    class_pictures: Annotated[int, typer.Option(min=-1, help="For prior preservation; -1 for the usual.")] = -1,
+    samples: Annotated[int, typer.Option(min=1, help="m, pictures drawn for each direction.")] = 10,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures for each test prompt.")] = 4,
+    prompts: Annotated[int, typer.Option(min=1, max=20, help="Test prompts.")] = 20,
+    half: Annotated[
+        bool, typer.Option("--half", help="Compute in bfloat16; faster where there are units for it.")
+    ] = False,
+    first_seed: Annotated[int, typer.Option(min=0, help="100 for what is reported, less while developing.")] = 100,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    processes: Annotated[int, typer.Option(min=1, help="Subjects at a time, each on one core.")] = 1,
+    json: AsJson = False,
+) -> None:
+    """Compare strategies by which a generator chooses what to learn from, over subjects and seeds.
+
+    JSON: cells [{strategy, subject, kind, seed, variant, rounds [{txt_aln, img_aln, ovf, identity, held_out, ...},
+    ...]}, ...].
+    """
+    from desiderata.bench.personalize import Plan, run_plan
+    from desiderata.bench.personalize_subjects import named
+    from desiderata.bench.personalize_summary import write_summary
+    from desiderata.bench.personalize_task import FOLLOWED, METHODS
+    from desiderata.bench.personalize_variants import Settings, variants
+    from desiderata.cli.progress import bar
+
+    use_physical_cores()
+    settings = Settings(
+        model=model,
+        encoder=encoder,
+        judge=judge,
+        adapter=adapter,
+        trainer=trainer,
+        steps=steps or None,
+        learning_rate=learning_rate or None,
+        class_pictures=None if class_pictures < 0 else class_pictures,
+        samples=samples,
+        pictures=pictures,
+        prompts=prompts,
+        half=half,
+        device=device,
+    )
+    every = tuple(name for name in METHODS if adapter or name != "ip-adapter")
+    wanted = (FOLLOWED,) if ablation and strategies == "all" else _listed(strategies, every)
+    plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, variants(ablation, settings), first_seed)
+    with bar("Running", quiet=json) as progress:
+        results = run_plan(plan, out, processes, progress)
+    text = write_summary(results, out, ablation)
+    if json:
+        keys = ("strategy", "subject", "kind", "seed", "variant", "rounds")
+        show_json({"cells": [{key: result[key] for key in keys} for result in results]})
+        return
+    print(text)
+    if strategies == "all" and not (adapter or ablation):
+        print("ip-adapter was left out: give --adapter the directory of one that was trained for the generator.")
+    print(f"Raw figures, tables and drawings are in {out}.")
+
+
+def personalize_speed(
+    out: Annotated[Path, typer.Option(help="Folder of the result.")],
+    model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
+    encoder: Annotated[str, typer.Option(help="A CLIP model's name, directory or hub id.")] = "moji-clip",
+    random_sd14: Annotated[
+        bool, typer.Option("--random-sd14", help="Random models of the shapes of SD 1.4 and CLIP ViT-B/32.")
+    ] = False,
+    steps: Annotated[int, typer.Option(min=0, help="Steps of training; 0 for as many as suit the model.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="m, pictures drawn for each of the 18 directions.")] = 10,
+    precision: Annotated[str, typer.Option(help="Of our schedule: bfloat16 or float32.")] = "bfloat16",
+    batch: Annotated[int, typer.Option(min=0, help="Pictures we draw at a time; 0 as the model says.")] = 0,
+    autocast: Annotated[
+        bool, typer.Option("--autocast", help="Let the authors' schedule draw in half precision, too.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json: AsJson = False,
+) -> None:
+    """Time one round of learning, drawing and judging by our schedule and by the authors', one picture at a time.
+
+    JSON: model, device, threads, steps, learnt, drawn, denoising, size, precision, autocast, ours {learning, asking},
+    authors {learning, asking} in seconds, ratio.
+    """
+    from desiderata.bench.personalize_speed import measure, models, write_speed
+    from desiderata.cli.progress import bar
+
+    use_physical_cores()
+    generator, clip = models(model, encoder, device, random_sd14=random_sd14)
+    with bar("Running", quiet=json) as progress:
+        speed = measure(
+            generator,
+            clip,
+            steps=steps or None,
+            samples=samples,
+            precision=precision,
+            batch=batch or None,
+            autocast=autocast,
+            progress=progress,
+        )
+    table = write_speed(speed, out)
+    if json:
+        show_json(table)
+        return
+    print(speed.text())
 
 
 def _check_world(name: str) -> None:

@@ -1,11 +1,12 @@
-"""`desiderata demo`: the main job, start to end, in two minutes."""
+"""`desiderata demo`: the main job, start to end, in three minutes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, command, show_json
+from desiderata.cli.output import AsJson, command, round_json, show_json
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -30,11 +31,15 @@ def demo(
 ) -> None:
     """Let a classifier say what it lacks, bring it, and write a report. Everything needed is bundled.
 
-    JSON: report, rounds [{strategy, examples, test_accuracy}].
+    At the end a generator is taught something that it has never seen, where one is bundled.
+
+    JSON: report, rounds [{strategy, examples, test_accuracy}], generator {run, rounds [{number, examples, metrics}]}
+    (null without one).
     """
     from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
-    from desiderata.cli.progress import bar
+    from desiderata.cli import demo_generator
+    from desiderata.cli.progress import bar, spinner, stages
     from desiderata.collect.build import create, make_oracle
     from desiderata.files import check_writable
     from desiderata.report import write_report
@@ -44,7 +49,7 @@ def demo(
     check_writable(path)
     campaigns: list[Campaign] = []
     with bar("Starting", quiet=json) as progress:
-        done, steps = 0, len(METHODS) * (rounds + 1) + 1
+        done, steps = 0, len(METHODS) * (rounds + 1)
         for method in METHODS:
             progress(done, steps, f"{NAMES.get(method, method)}: looking at the first pictures")
             run = out / method
@@ -56,11 +61,18 @@ def demo(
                 campaign.run(make_oracle("scene", campaign), number)
             done += 1
             campaigns.append(campaign)
-        progress(done, steps, "Writing the report")
+    generator = None
+    if demo_generator.is_there():
+        with stages("Teaching a generator", quiet=json) as show:
+            generator = demo_generator.taught(out, seed, show)
+    with spinner("Writing the report", quiet=json):
         options = ["--rounds", str(rounds), "--setting", setting, "--seed", str(seed)]
         again = command("demo", out, *options)
-        write_report(of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=again), path)
-    _close(campaigns, path, json)
+        report = of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=again)
+        if generator:
+            report = replace(report, sections=[demo_generator.section(generator)])
+        write_report(report, path)
+    _close(campaigns, generator, path, json)
 
 
 def _reopened(run: Path, config: "Config") -> "Campaign":
@@ -76,7 +88,7 @@ def _reopened(run: Path, config: "Config") -> "Campaign":
     return campaign
 
 
-def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:
+def _close(campaigns: "list[Campaign]", generator: "Campaign | None", path: Path, json: bool) -> None:
     rows = [
         (campaign.config.strategy["name"], [(one.examples, one.metrics["test_accuracy"]) for one in campaign.rounds])
         for campaign in campaigns
@@ -87,7 +99,8 @@ def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:
             for name, points in rows
             for n, accuracy in points
         ]
-        show_json({"report": str(path), "rounds": listed})
+        taught = generator and {"run": str(generator.path), "rounds": [round_json(one) for one in generator.rounds]}
+        show_json({"report": str(path), "rounds": listed, "generator": taught})
         return
     from rich.console import Console
     from rich.table import Column, Table
@@ -101,4 +114,6 @@ def _close(campaigns: "list[Campaign]", path: Path, json: bool) -> None:
     print("\nAsked last:")
     for query in campaigns[0].queries[-3:]:
         print(f"  {query.text}")
+    if generator:
+        print(f"\nThe generator's pictures, round by round: {command('personalize', 'report', generator.path)}")
     print(f"\nThe whole story, with pictures: {path}")

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+HOUR = 3600.0
+"""Seconds over which speed is averaged where a step may take minutes."""
+
 
 @contextmanager
 def bar(what: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
@@ -18,15 +21,50 @@ def bar(what: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
     Yields:
         A function to call with how much is done, how much there is in all, and, where that changes, what.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+    with _shown(quiet) as progress:
         task = progress.add_task(what, total=None)
 
         def advance(done: int, total: int, what: str | None = None) -> None:
             progress.update(task, completed=done, total=total, description=what)
 
         yield advance
+
+
+@contextmanager
+def stages(what: str, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for one thing after another while the block runs, with the time left for each.
+
+    Args:
+        what: What is being done at first.
+        quiet: Show nothing.
+
+    Yields:
+        A function to call with what is being done, how much of it is done, and how much there is to do. Where that is
+        something else than before, the bar begins anew: what was done of it earlier took no time now.
+    """
+    with _shown(quiet, HOUR) as progress:
+        task, shown = progress.add_task(what, total=None), what
+
+        def advance(what: str, done: int, total: int) -> None:
+            nonlocal task, shown
+            if what != shown:
+                progress.remove_task(task)
+                task, shown = progress.add_task(what, total=total, completed=done), what
+            progress.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def _shown(quiet: bool, averaged: float = 30.0) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        speed_estimate_period=averaged,
+        disable=quiet or not console.is_terminal,
+    )
 
 
 @contextmanager

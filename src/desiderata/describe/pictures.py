@@ -83,9 +83,10 @@ def describe_pictures(
         for row, first, others, best in zip(rows, likeliest, drawn, shown[start:]):
             sentences = list(dict.fromkeys([first, *others]))
             cosines = encoder.texts(sentences) @ row
-            agree = np.array([set(find(sentence)) == {classes[best]} for sentence in sentences])
+            agree = np.array([set(find(sentence)) == {classes[int(best)]} for sentence in sentences])
             choice = int(np.where(agree, cosines, cosines - 4.0).argmax())
-            kept.append(Description(sentences[choice], classes[best], bool(agree[choice]), float(cosines[choice])))
+            label = classes[int(best)]
+            kept.append(Description(sentences[choice], label, bool(agree[choice]), float(cosines[choice])))
     return kept
 
 

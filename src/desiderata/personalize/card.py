@@ -91,7 +91,7 @@ class GeneratorCard:
         head |= {"library_name": "diffusers", "pipeline_tag": "text-to-image"}
         said = "\n".join(f"{name}: {json.dumps(value)}" for name, value in head.items() if value is not None)
         rows = "\n".join(
-            f"| {name} | {self.figures[key]:.4g} | {meaning} |"
+            f"| {name} | {self.figures[key]:{'.1%' if key == 'ovf' else '.4g'}} | {meaning} |"
             for key, (name, meaning) in MEANINGS.items()
             if key in self.figures
         )

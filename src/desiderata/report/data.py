@@ -164,6 +164,21 @@ class FeatureMap:
 
 
 @dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the page that is made elsewhere, and shown as it is.
+
+    Attributes:
+        name: Unique within the page, without blanks; links lead to it by this.
+        title: What the list of contents calls it.
+        html: What it holds, its heading included, as HTML that may be trusted.
+    """
+
+    name: str
+    title: str
+    html: str
+
+
+@dataclass(frozen=True, eq=False)
 class Report:
     """All that one page shows; what is left empty is left out of the page.
 
@@ -183,6 +198,7 @@ class Report:
         test_examples: How many held-out pictures accuracy was measured on; 0: unknown.
         validated: Whether these are the validation pictures, which requests were chosen with in view, for want of
             test pictures.
+        sections: More parts of the page, which come before what one needs to do it again.
         notes: What was skipped or left out of the page and why, a sentence each.
 
     Raises:
@@ -203,6 +219,7 @@ class Report:
     unit: str = "picture"
     test_examples: int = 0
     validated: bool = False
+    sections: Sequence[Section] = ()
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:

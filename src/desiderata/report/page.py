@@ -43,17 +43,10 @@ def write_report(report: Report, path: Path) -> None:
 
 def render(report: Report) -> str:
     """Return the report as HTML that asks nothing of the network and forbids itself to try."""
-    environment = Environment(
-        loader=PackageLoader("desiderata", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": words.percent, "signed": words.signed, "count": words.count}
-    style, script = (_asset(environment, name) for name in ("page.css", "page.js"))
+    templates = environment()
+    style, script = (_asset(templates, name) for name in ("page.css", "page.js"))
     digits = words.gain_digits(report.asked)
-    return environment.get_template("page.html.jinja").render(
+    return templates.get_template("page.html.jinja").render(
         report=report,
         version=__version__,
         style=Markup(style),
@@ -80,9 +73,22 @@ def render(report: Report) -> str:
     )
 
 
-def _asset(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+def environment() -> Environment:
+    """Return what fills in the templates of this package: it escapes everything, and knows the words of a report."""
+    made = Environment(
+        loader=PackageLoader("desiderata", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"percent": words.percent, "signed": words.signed, "count": words.count}
+    return made
+
+
+def _asset(templates: Environment, name: str) -> str:
+    assert templates.loader is not None
+    return templates.loader.get_source(templates, name)[0]
 
 
 def _hash(content: str) -> str:

@@ -45,9 +45,9 @@ class JudgeRecipe:
 
     shards: int = 24
     held_out_shards: int = 16
-    pictures: int = 600_000
+    pictures: int = 400_000
     batch: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     warmup: float = 0.01
     weight_decay: float = 0.02
     place_weight: float = 4.0

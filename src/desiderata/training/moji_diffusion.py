@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPModel, CLIPTextModel
 
@@ -215,7 +218,8 @@ class DiffusionTrainer:
         self.optimizer.zero_grad(set_to_none=True)
         keep = min(recipe.average, (1 + step) / (10 + step))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.unet.parameters()), 1 - keep)
+            for mean, now in zip(self.average.parameters(), self.unet.parameters(), strict=True):
+                mean.lerp_(now, 1 - keep)
         return error.mean().item()
 
     @torch.no_grad()

@@ -1,0 +1,179 @@
+"""Results of the personalising experiment, lined up by subject and seed, with intervals."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desiderata.bench.personalize_task import METHODS
+from desiderata.measure.intervals import Estimate, estimate
+
+Results = Sequence[Mapping[str, Any]]
+"""Cells as `bench.personalize.run_plan` returns them."""
+
+KINDS = ("object", "style")
+BASELINE = "dreambooth"
+"""What all others are compared with."""
+
+SIMULATED = "simulated by the judge"
+
+_NAMES = {
+    "dreambooth": "DreamBooth",
+    "random": "Random",
+    "human": f"Human ({SIMULATED})",
+    "clip-feedback": "CLIP feedback",
+    "uncertainty": "Uncertainty",
+    "dreambooth-equal-steps": "DreamBooth, equal steps",
+    "random-equal-weight": "Random, equal weights",
+    "textual-inversion": "Textual Inversion",
+    "custom-diffusion": "Custom Diffusion",
+    "ip-adapter": "IP-Adapter",
+}
+
+
+def name_of(strategy: str) -> str:
+    """Return a strategy's name as people read it: "Uncertainty + Balance"."""
+    plain = strategy.removesuffix("-balance")
+    return _NAMES.get(plain, plain) + (" + Balance" if plain != strategy else "")
+
+
+class Table:
+    """Figures of strategies, each a matrix over cells.
+
+    A campaign that stopped by itself stays as it was in its last round.
+
+    Args:
+        results: Cells of one variant.
+        kind: "object" or "style".
+    """
+
+    def __init__(self, results: Results, kind: str) -> None:
+        self._cells: dict[str, dict[tuple[str, int], Mapping[str, Any]]] = {}
+        for result in results:
+            if result["kind"] == kind:
+                self._cells.setdefault(result["strategy"], {})[result["subject"], result["seed"]] = result
+        self.kind = kind
+
+    @property
+    def strategies(self) -> list[str]:
+        """Those that there are cells of, in the usual order."""
+        return sorted(self._cells, key=lambda name: METHODS.index(name) if name in METHODS else len(METHODS))
+
+    @property
+    def subjects(self) -> list[str]:
+        """Names of the subjects."""
+        return list(dict.fromkeys(subject for cells in self._cells.values() for subject, _ in cells))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds."""
+        return sorted({seed for cells in self._cells.values() for _, seed in cells})
+
+    def rounds(self, strategy: str) -> int:
+        """Return how many rounds the longest campaign of a strategy had."""
+        return max(len(cell["rounds"]) for cell in self._cells[strategy].values())
+
+    def cells(self, strategy: str) -> list[Mapping[str, Any]]:
+        """Return the cells of a strategy, by subject and seed."""
+        found = self._cells.get(strategy, {})
+        return [found[key] for key in sorted(found)]
+
+    def values(self, strategy: str, figure: str, round: int = -1) -> NDArray[np.float64]:
+        """Return a figure of every cell, in the order of subjects and seeds.
+
+        Args:
+            strategy: Which.
+            figure: A key of the rounds.
+            round: Counted from 0; -1 for the last.
+
+        Returns:
+            Shape (cells,); nan where it was not measured.
+        """
+        found = []
+        for cell in self.cells(strategy):
+            rounds = cell["rounds"]
+            value = rounds[min(round, len(rounds) - 1) if round >= 0 else -1].get(figure)
+            found.append(float("nan") if value is None else float(value))
+        return np.array(found)
+
+    def estimate(self, strategy: str, figure: str, round: int = -1) -> Estimate | None:
+        """Return the mean of a figure over subjects and seeds with its interval; None where nobody measured it."""
+        values = self.values(strategy, figure, round)
+        known = values[np.isfinite(values)]
+        return estimate(known) if len(known) else None
+
+    def change(
+        self, strategy: str, figure: str, against: str, round: int = -1, *, by_subject: bool = False
+    ) -> Estimate | None:
+        """Return the relative change of a figure against another strategy, paired over subjects and seeds.
+
+        Args:
+            strategy: Which.
+            figure: A key of the rounds.
+            against: The other, in its last round.
+            round: Of the first.
+            by_subject: Whether subjects, each averaged over its seeds, count as independent, in place of runs: then
+                the interval tells what other subjects would bring, and not only what other seeds would.
+
+        Returns:
+            See `relative_change`; None where the two do not pair up, or the change has no meaning.
+        """
+        if against not in self._cells or sorted(self._cells[strategy]) != sorted(self._cells[against]):
+            return None
+        values = self.values(strategy, figure, round), self.values(against, figure)
+        if by_subject:
+            owners = np.array([subject for subject, _ in sorted(self._cells[strategy])])
+            one, other = (np.array([part[owners == name].mean() for name in self.subjects]) for part in values)
+            return relative_change(one, other)
+        return relative_change(*values)
+
+
+def relative_change(a: NDArray[np.float64], b: NDArray[np.float64]) -> Estimate | None:
+    """Estimate by which share the mean of `a` lies above that of `b`.
+
+    Args:
+        a: Shape (n,).
+        b: Shape (n,), of the same subjects and seeds.
+
+    Returns:
+        The ratio of the means less 1, as the paper's percentages are, with the interval of its linearisation in both
+        means (the delta method), so that what a subject or a seed does to both cancels; None where a value is
+        missing or the mean of `b` is 0.
+    """
+    if not (np.isfinite(a).all() and np.isfinite(b).all()) or b.mean() == 0:
+        return None
+    ratio = a.mean() / b.mean()
+    return estimate(ratio - 1 + (a - ratio * b) / b.mean())
+
+
+def by_variant(results: Results) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the cells of every variant."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        found.setdefault(result.get("variant", ""), []).append(result)
+    return found
+
+
+def raw_csv(results: Results) -> str:
+    """Return every round of every cell: variant, strategy, subject, kind, seed, round from 1 on, and its figures."""
+    figures = list(dict.fromkeys(name for result in results for row in result["rounds"] for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["variant", "strategy", "subject", "kind", "seed", "round", *figures])
+    for result, number, row in _rows(results):
+        about = [result.get("variant", ""), *(result[key] for key in ("strategy", "subject", "kind", "seed"))]
+        writer.writerow([*about, number, *(_plain(row.get(figure)) for figure in figures)])
+    return text.getvalue()
+
+
+def _rows(results: Results) -> Iterator[tuple[Mapping[str, Any], int, Mapping[str, Any]]]:
+    for result in results:
+        for number, row in enumerate(result["rounds"], start=1):
+            yield result, number, row
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,39 @@
+"""What the personalising experiment says, written beside its cells."""
+
+from pathlib import Path
+
+from desiderata.bench.personalize_figures import ablation_figure, grid_figure, map_figure, rounds_figure
+from desiderata.bench.personalize_results import Results, raw_csv
+from desiderata.bench.personalize_tables import ablation_table, tables
+from desiderata.files import write_text
+
+WHAT = {"lambda": "λ", "anchors": "anchors", "k": "k", "m": "m", "sets": "set of anchors"}
+"""What ablations turn, as figures name it."""
+
+
+def write_summary(results: Results, out: Path, ablation: str = "") -> str:
+    """Write tables and figures.
+
+    Args:
+        results: Cells of `bench.personalize.run_plan`.
+        out: Where they are kept. An experiment adds `raw.csv`, `table.md`, `rounds.png` and, where pictures were
+            kept, `grid.png` and `map.png`; an ablation `ablation-NAME.csv`, `.md` and `.png`.
+        ablation: Which; empty for none.
+
+    Returns:
+        The tables as Markdown.
+    """
+    if ablation:
+        name, what = f"ablation-{ablation}", WHAT.get(ablation, ablation)
+        text = ablation_table(results, what)
+        write_text(out / f"{name}.csv", raw_csv(results))
+        write_text(out / f"{name}.md", text)
+        ablation_figure(results, what, out / f"{name}.png")
+        return text
+    text = tables(results)
+    write_text(out / "raw.csv", raw_csv(results))
+    write_text(out / "table.md", text)
+    rounds_figure(results, out / "rounds.png")
+    grid_figure(results, out, out / "grid.png")
+    map_figure(results, out, out / "map.png")
+    return text

@@ -1,0 +1,133 @@
+"""What one campaign of the personalising experiment is to do, and its configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from desiderata.bench.personalize_subjects import Case
+from desiderata.bench.personalize_variants import Settings, anchors_named
+from desiderata.campaign.config import Config
+from desiderata.errors import DesiderataError
+from desiderata.personalize.anchors import test_prompts
+from desiderata.personalize.recipes import default_trainer
+from desiderata.personalize.strategies import STRATEGIES
+
+COMPARATORS = ("textual-inversion", "custom-diffusion", "ip-adapter")
+"""Trainers that learn from the references alone, in one round."""
+
+METHODS = (*STRATEGIES, *COMPARATORS)
+"""Everything that a cell may run, by name."""
+
+FOLLOWING = {"dreambooth-equal-steps": "additions", "random-equal-weight": "weights"}
+"""Controls, and what of the run that they follow decides on theirs."""
+
+FOLLOWED = "uncertainty-balance"
+"""The strategy that controls follow."""
+
+SMALL = 128
+"""Models of pictures up to so many pixels on a side are taught as the bundled one is, larger ones as published."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one campaign is to do.
+
+    Attributes:
+        method: One of `METHODS`.
+        case: The subject and the seed.
+        rounds: How many rounds it has at most, the one that learns from the references alone counted as the first.
+        settings: All else.
+        followed: What the run that a control follows came to, as `run_task` returned it.
+    """
+
+    method: str
+    case: Case
+    rounds: int
+    settings: Settings
+    followed: Mapping[str, Any] | None = None
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Templates of the directions that may be asked."""
+        return self.case.templates(anchors_named(self.settings.anchors, self.case.kind))
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Templates that measure."""
+        return self.case.templates(test_prompts(self.case.kind)[: self.settings.prompts])
+
+    def trainer(self, small: bool) -> dict[str, Any]:
+        """Return the campaign's table `trainer`.
+
+        Args:
+            small: Whether the model is as small as the bundled one.
+
+        Returns:
+            The table, every setting spelled out.
+        """
+        settings = self.settings
+        name = self.method if self.method in COMPARATORS else settings.trainer
+        table = default_trainer(name, self.case.kind, "moji-diffusion" if small else "")
+        if name == "ip-adapter":
+            return table | {"adapter": settings.adapter}
+        said: dict[str, Any] = {"steps": settings.steps}
+        said |= {"precision": "bfloat16" if settings.half else None}
+        said |= {"class_pictures": settings.class_pictures} if "class_pictures" in table else {}
+        said |= {"learning_rate": settings.learning_rate} if name == settings.trainer else {}
+        return table | {key: value for key, value in said.items() if value is not None}
+
+    @property
+    def strategy(self) -> dict[str, Any]:
+        """The campaign's table `strategy`."""
+        settings, method = self.settings, self.method
+        if method in COMPARATORS or method == "dreambooth":
+            return {"name": "dreambooth"}
+        table: dict[str, Any] = {"name": method, "k": settings.k}
+        if method != "dreambooth-equal-steps":
+            table |= {"samples": settings.samples, "rate": settings.rate}
+        if method in FOLLOWING and self.followed is not None:
+            name = FOLLOWING[method]
+            table[name] = self.followed[name]
+        return table
+
+    def config(self, images: Path, small: bool) -> Config:
+        """Return the campaign's configuration.
+
+        Args:
+            images: The folder of the references.
+            small: Whether the model is as small as the bundled one.
+
+        Returns:
+            The configuration.
+        """
+        settings = self.settings
+        return Config(
+            seed=self.case.seed,
+            half="personalize",
+            world={"kind": "references", "images": str(images)},
+            encoder=settings.encoder,
+            generator=settings.generator,
+            subject=self.case.subject.table(),
+            trainer=self.trainer(small),
+            strategy=self.strategy,
+            prompts={"anchors": [*self.anchors], "test": [*self.prompts], "pictures": settings.pictures},
+        )
+
+
+def check_method(method: str, settings: Settings) -> None:
+    """Refuse what cannot be run.
+
+    Args:
+        method: A name.
+        settings: What it would be run with.
+
+    Raises:
+        DesiderataError: There is no such method, or it lacks something.
+    """
+    if method not in METHODS:
+        raise DesiderataError(f"There is no strategy called {method!r}; choose from {', '.join(METHODS)}.")
+    if method == "ip-adapter" and not settings.adapter:
+        raise DesiderataError(
+            "ip-adapter needs an adapter that was trained for the model: give its directory, or leave it out."
+        )

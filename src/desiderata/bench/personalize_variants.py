@@ -1,0 +1,162 @@
+"""Settings of the experiment that can be turned, one at a time: the ablations of GAL's Fig. 7."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from desiderata.errors import DesiderataError
+from desiderata.personalize.anchors import MOJI_OBJECT, MOJI_STYLE
+from desiderata.personalize.choosing import RATE, SAMPLES, TOP_K
+
+MORE_OBJECT = (
+    "{} on a white background",
+    "{} on a pink background",
+    "{} against an orange background",
+    "{} in front of a plain grey wall",
+    "{} next to an apple on the beach",
+    "{} beside a violin in a room",
+    "{} below a kite in the mountains",
+    "{} to the right of a bicycle in the forest",
+    "{} next to a rose in the desert",
+    "{} on the sea with an anchor nearby",
+    "{} next to a rocket in space",
+    "{} above a book on the street",
+    "{} next to a pumpkin on the grass",
+    "a pencil drawing of {} in the snow",
+    "a blueprint of {} in a room",
+    "pixel art of {} in the desert",
+    "a sepia photo of {} in the mountains",
+    "a night photo of {} on the sea",
+)
+"""Eighteen further anchors for objects; no test prompt is among them."""
+
+MORE_STYLE = (
+    "a rose {}",
+    "a mushroom {}",
+    "a telephone {}",
+    "a hammer {}",
+    "a bell {}",
+    "a book {}",
+    "a trumpet {}",
+    "an airplane {}",
+    "a carrot {}",
+    "a bed {}",
+    "a door {}",
+    "a gift {}",
+    "a lock {}",
+    "a strawberry {}",
+    "an axe {}",
+    "three balloons {}",
+    "an automobile on the street {}",
+    "a pineapple on the beach {}",
+)
+"""Eighteen further anchors for styles; no test prompt is among them."""
+
+ANCHORS = ("moji", "moji-6", "moji-12", "moji-36", "moji-b", "moji-c")
+"""Sets of anchors: the eighteen, so many of them evenly spread, all with the further ones, and two other eighteens,
+each half of the first and half further ones, which share nothing with each other."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is made with, beside its strategy, subject and seed.
+
+    Attributes:
+        model: Name or directory of the generator.
+        encoder: Of the CLIP model that chooses and measures.
+        judge: Of the judge network, which measures, and picks in place of a person.
+        adapter: Directory of the IP-Adapter that belongs to the generator; only its comparator needs one.
+        trainer: How strategies teach: "dreambooth" or "dreambooth-lora".
+        steps: Optimiser steps of every training; None for those of each trainer.
+        learning_rate: Of the strategies' trainer; None for its own.
+        class_pictures: Pictures of the class for prior preservation; None for as many as suit the model.
+        k: Directions learnt from in a round.
+        samples: m, pictures drawn for each direction.
+        rate: λ of Eq. 9.
+        anchors: One of `ANCHORS`.
+        prompts: How many of the twenty test prompts are drawn.
+        pictures: Pictures for each of them.
+        half: Whether the network computes in bfloat16, in training and in drawing.
+        device: "cpu", "cuda", or "auto" for the latter where there is one.
+
+    Raises:
+        DesiderataError: A number makes no sense, or there are no such anchors.
+    """
+
+    model: str = "moji-diffusion"
+    encoder: str = "moji-clip"
+    judge: str = "moji-judge"
+    adapter: str = ""
+    trainer: str = "dreambooth"
+    steps: int | None = None
+    learning_rate: float | None = None
+    class_pictures: int | None = None
+    k: int = TOP_K
+    samples: int = SAMPLES
+    rate: float = RATE
+    anchors: str = "moji"
+    prompts: int = 20
+    pictures: int = 4
+    half: bool = False
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("k", "samples", "prompts", "pictures"):
+            if getattr(self, name) < 1:
+                raise DesiderataError(f"{name} is {getattr(self, name)}, but must be at least 1: give more.")
+        if self.anchors not in ANCHORS:
+            raise DesiderataError(f"No anchors are called {self.anchors!r}: choose from {', '.join(ANCHORS)}.")
+
+    @property
+    def generator(self) -> dict[str, Any]:
+        """A campaign's table `generator`."""
+        return {"name": self.model, "device": self.device} | ({"half": True} if self.half else {})
+
+
+def anchors_named(name: str, kind: str) -> tuple[str, ...]:
+    """Return the templates of one of `ANCHORS` for a kind of subject."""
+    own, more = (MOJI_OBJECT, MORE_OBJECT) if kind == "object" else (MOJI_STYLE, MORE_STYLE)
+    if name in {"moji-b", "moji-c"}:
+        first = int(name == "moji-c")
+        return (*own[first::2], *more[first::2])
+    number = int(name.partition("-")[2] or len(own))
+    return (*own, *more)[:number] if number > len(own) else tuple(_spread(own, number))
+
+
+def _spread(templates: Sequence[str], number: int) -> Sequence[str]:
+    return [templates[place * len(templates) // number] for place in range(number)]
+
+
+ABLATIONS = {
+    "lambda": ("rate", (0.0005, 0.005, 0.05, 0.5)),
+    "anchors": ("anchors", ("moji-6", "moji-12", "moji", "moji-36")),
+    "k": ("k", (1, 2, 3, 5)),
+    "m": ("samples", (5, 10, 20)),
+    "sets": ("anchors", ("moji", "moji-b", "moji-c")),
+}
+"""Which setting each ablation turns, and its values."""
+
+
+def variants(ablation: str, settings: Settings) -> dict[str, Settings]:
+    """Return the settings of an ablation.
+
+    Args:
+        ablation: One of `ABLATIONS`; empty for none.
+        settings: All other settings.
+
+    Returns:
+        By the value that is turned, as people read it; under "" alone where nothing is.
+
+    Raises:
+        DesiderataError: There is no such ablation.
+    """
+    if not ablation:
+        return {"": settings}
+    if ablation not in ABLATIONS:
+        raise DesiderataError(f"There is no ablation {ablation!r}: choose from {', '.join(ABLATIONS)}.")
+    name, values = ABLATIONS[ablation]
+    if ablation == "anchors":
+        return {str(len(anchors_named(str(value), "object"))): replace(settings, anchors=value) for value in values}
+    if ablation == "sets":
+        return {letter: replace(settings, anchors=value) for letter, value in zip("ABC", values, strict=True)}
+    return {f"{value:g}": replace(settings, **{name: value}) for value in values}

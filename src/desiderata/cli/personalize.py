@@ -1,0 +1,193 @@
+"""`desiderata personalize run | pick | status`: a generator that is taught chooses what else to learn from."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from desiderata.cli.output import AsJson, command, count, round_json, show_json
+from desiderata.cli.personalize_new import new
+from desiderata.cli.personalize_use import export, report, sample
+from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, show_rounds
+from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:
+    from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Query
+
+ROUNDS = 3
+"""After the first, which is plain DreamBooth: four in all, as published."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        no_args_is_help=True, help="Teach a generator a subject, and let it choose what else to learn from."
+    )
+    group.command()(new)
+    group.command(name="run")(run_)
+    for one in (pick, status, sample, export, report):
+        group.command()(one)
+    app.add_typer(group, name="personalize")
+
+
+def run_(
+    run: TaughtRun,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds the campaign has at the end.")] = ROUNDS,
+    json: AsJson = False,
+) -> None:
+    """Let the generator draw, choose among its pictures, and learn them, round after round, until it stops by itself.
+
+    With a strategy that leaves the choice to a person, it draws and waits for `pick`. After a kill or Ctrl-C the same
+    command goes on.
+
+    JSON: run, rounds [{number, examples, metrics}], stopped (why it asked for nothing more, or null), open
+    [{id, text, pictures}] (for a person to pick from).
+    """
+    with opened(run, json) as (campaign, told):
+        from desiderata.personalize.answers import OwnSamples
+
+        campaign.settle()  # a campaign that was stopped while it learnt
+        done = campaign.rounds[-1].number
+        told.round = done + 1
+        if not by_hand(campaign):
+            campaign.run(OwnSamples(campaign), rounds, told.decided)
+        elif done < rounds:
+            campaign.ask()
+    closed, still_open, why = campaign.rounds, _open(campaign), _stopped(campaign)
+    if json:
+        show_json(
+            {
+                "run": str(run),
+                "rounds": [round_json(one) for one in closed],
+                "stopped": why or None,
+                "open": still_open,
+            }
+        )
+        return
+    show_rounds(closed, len(campaign.store.held()))
+    if still_open:
+        _show_open(campaign, run, still_open)
+    elif why:
+        print(f"It stopped by itself after round {closed[-1].number}: {why}")
+    elif done >= rounds:
+        print(f"Nothing to do: {run} has {count(done, 'round')} already; more with --rounds {done + 1}.")
+    if not still_open:
+        print(f"Next: {command('personalize', 'report', run)}")
+
+
+def pick(
+    run: TaughtRun,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Pictures of the round, or copies of them in a folder.", metavar="PICTURES…"),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Pick none, which ends the run.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Pick the pictures that are learnt from next, among those that `run` has drawn. All are taken, or none.
+
+    JSON: run, picked [{id, text}], round {number, examples, metrics}.
+    """
+    _check_given(pictures, none)
+    with opened(run, json) as (campaign, _):
+        from desiderata.personalize import answers
+        from desiderata.worlds.folder import files_among
+
+        _check_by_hand(campaign)
+        picked = answers.pick(campaign, files_among(pictures or []))
+    last = campaign.rounds[-1]
+    if json:
+        told = [{"id": query.id, "text": query.text} for query in picked]
+        show_json({"run": str(run), "picked": told, "round": round_json(last)})
+        return
+    for query in picked:
+        print(f"  {query.id}  {query.text}")
+    print(f"Round {last.number} is closed: {figures(last.metrics)}.\nNext: {command('personalize', 'run', run)}")
+
+
+def status(run: TaughtRun, json: AsJson = False) -> None:
+    """Print how far a run has come. Loads no model.
+
+    TXT-ALN is the mean CLIP cosine of test pictures to their sentences, IMG-ALN that to the references, OVF the share
+    of test pictures that are nearer to what surrounds the references than to their sentence.
+
+    JSON: run, seed, model, encoder, strategy, trainer, subject {kind, word, settings, placeholder}, references,
+    rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text, pictures}].
+    """
+    from desiderata.campaign.loop import Campaign
+
+    campaign = Campaign.open(run)
+    config, rounds, references = campaign.config, campaign.rounds, len(campaign.store.held())
+    still_open, why = _open(campaign), _stopped(campaign)
+    if json:
+        show_json(
+            {
+                "run": str(run),
+                "seed": config.seed,
+                "model": config.generator.get("name", ""),
+                "encoder": config.encoder,
+                "strategy": config.strategy.get("name", ""),
+                "trainer": config.trainer.get("name", ""),
+                "subject": dict(config.subject),
+                "references": references,
+                "rounds": [round_json(one) for one in rounds],
+                "stopped": why or None,
+                "open": still_open,
+            }
+        )
+        return
+    if rounds:
+        show_rounds(rounds, references)
+    else:
+        print("Nothing is learnt yet, because the campaign was stopped while it was made.")
+    if still_open:
+        _show_open(campaign, run, still_open)
+    elif why:
+        print(f"It stopped by itself after round {rounds[-1].number}: {why}")
+    else:
+        print(f"Next: {command('personalize', 'run', run)}")
+
+
+def _check_given(pictures: list[Path] | None, none: bool) -> None:
+    if none == bool(pictures):
+        raise DesiderataError("Give the pictures that you picked, or --none alone to end the run.")
+
+
+def _check_by_hand(campaign: "Campaign") -> None:
+    if not by_hand(campaign):
+        raise DesiderataError(
+            f"{campaign.path} chooses by itself (strategy {campaign.config.strategy.get('name')}): go on with "
+            f"`{command('personalize', 'run', campaign.path)}`."
+        )
+
+
+def _open(campaign: "Campaign") -> list[dict[str, Any]]:
+    from desiderata.personalize.answers import candidate_files
+
+    def told(query: "Query") -> dict[str, Any]:
+        files = [str(path) for path in candidate_files(campaign, query)] if query.text else []
+        return {"id": query.id, "text": query.text, "pictures": files}
+
+    return [told(query) for query in campaign.queries if query.status == "open"]
+
+
+def _stopped(campaign: "Campaign") -> str:
+    from desiderata.personalize.looking import stopped
+
+    found = stopped(campaign)
+    return found.stopped if found else ""
+
+
+def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
+    if not by_hand(campaign):
+        print(f"{count(len(still_open), 'picture')} chosen and not learnt yet.")
+        print(f"Next: {command('personalize', 'run', run)}")
+        return
+    from desiderata.personalize.choosing import TOP_K
+
+    most = campaign.config.strategy.get("k", TOP_K)
+    number = max(query.round for query in campaign.queries)
+    folder = run / "rounds" / f"{number:03d}" / "candidates"
+    print(f"Round {number}: look at the pictures in {folder}, one folder for each sentence, and pick up to {most}:")
+    print(f"  {command('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)")

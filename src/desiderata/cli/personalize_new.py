@@ -1,0 +1,258 @@
+"""`desiderata personalize new`: a generator is taught a subject."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from desiderata.cli.halves import half_of
+from desiderata.cli.output import AsJson, command, count, round_json, show_json
+from desiderata.cli.progress import stages
+from desiderata.cli.taught import Told, check_installed, figures, opened
+from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
+    from desiderata.campaign.loop import Campaign
+
+STRATEGIES = (
+    "uncertainty-balance",
+    "uncertainty",
+    "clip-feedback",
+    "clip-feedback-balance",
+    "random",
+    "random-balance",
+    "human",
+    "human-balance",
+    "dreambooth",
+    "random-equal-weight",
+    "dreambooth-equal-steps",
+)
+"""The names of `personalize.strategies.STRATEGIES`, which help lists without importing it; the usual one first."""
+TRAINERS = ("dreambooth", "dreambooth-lora", "textual-inversion", "custom-diffusion", "ip-adapter")
+"""The names of `personalize.recipes.TRAINERS`, likewise."""
+BUNDLED = "moji-diffusion"
+"""The bundled generator, which has seen nothing but drawings."""
+
+
+def new(
+    run: Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN")],
+    images: Annotated[Path, typer.Option(help="A folder with a few pictures of the subject; it is only read.")],
+    subject: Annotated[str, typer.Option(help="Its class noun, such as toy; of a style: watercolor painting style.")],
+    setting: Annotated[
+        list[str],
+        typer.Option(
+            help="What else the pictures show, such as “on a wooden table”, or of a style “a cat”; once for all "
+            "pictures, or once for each in the order of their names."
+        ),
+    ],
+    kind: Annotated[str, typer.Option(help="object or style.")] = "object",
+    model: Annotated[str, typer.Option(help="A generator's name, directory or hub id, such as sd-1.4.")] = BUNDLED,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="The CLIP model that judges: name, directory or hub id; the one that goes with the model."),
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(help=f"What decides on the pictures to learn from: {', '.join(STRATEGIES)}.")
+    ] = STRATEGIES[0],
+    trainer: Annotated[str, typer.Option(help=f"How it learns: {', '.join(TRAINERS)}.")] = TRAINERS[0],
+    adapter: Annotated[
+        str | None, typer.Option(help="Of ip-adapter: the directory or hub id of the adapter.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each round; as published.")] = None,
+    anchors: Annotated[
+        str | None,
+        typer.Option(
+            help="What it may learn: moji, authors, or a file with a sentence a line and {} for the subject."
+        ),
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="What it is measured by: moji, everyday, or a file like that of --anchors.")
+    ] = None,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Pictures drawn for each of these in each round; 0 measures nothing.")
+    ] = 4,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Sentences learnt from in a round (3).")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Pictures drawn for each to choose from (10).")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count (0.005).")
+    ] = None,
+    class_pictures: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Of an object: how many other things of its class are drawn, so that it does not forget them."
+        ),
+    ] = None,
+    class_images: Annotated[
+        Path | None, typer.Option(help="A folder with such pictures, which are learnt in place of drawn ones.")
+    ] = None,
+    placeholder: Annotated[str, typer.Option(help="The word that the subject is called by.")] = "sks",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    seed: Annotated[int, typer.Option(min=0, help="Seeds everything.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Teach a generator a subject from a few pictures, and measure what came of it.
+
+    It has then learnt the pictures as they are (DreamBooth); `run` lets it choose what else to learn from. After
+    Ctrl-C the same command goes on.
+
+    JSON: run, model, encoder, strategy, trainer, subject {kind, word, settings, placeholder}, references, seed,
+    round {number, examples, metrics}, warning (null where there is none).
+    """
+    check_installed()
+    wanted: dict[str, Any] = {
+        "subject": subject,
+        "setting": setting,
+        "kind": kind,
+        "placeholder": placeholder,
+        "generator": _table(name=model, device=_unless(device, "auto"), precision=_unless(precision, "float32")),
+        "encoder": encoder,
+        "strategy": _table(name=strategy, k=k, samples=samples, rate=rate),
+        "trainer": _table(
+            name=trainer, steps=steps, class_pictures=class_pictures, adapter=_adapter(trainer, adapter)
+        ),
+        "anchors": _sentences(anchors, kind),
+        "test": _sentences(test, kind),
+        "pictures": pictures,
+        "class_images": class_images,
+        "seed": seed,
+    }
+    unfinished = _unfinished(run, images, wanted)
+    if not unfinished:
+        _check_pictures(images)
+    warning = None
+    if model == BUNDLED:
+        warning = f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."
+        if not json:
+            print(warning, file=sys.stderr)
+    if unfinished:
+        with opened(run, json) as (campaign, _):
+            campaign.settle()
+    else:
+        campaign = _made(run, images, wanted, quiet=json)
+    config, first = campaign.config, campaign.rounds[0]
+    references = len(campaign.store.held())
+    if json:
+        show_json(
+            {
+                "run": str(run),
+                "model": config.generator["name"],
+                "encoder": config.encoder,
+                "strategy": config.strategy["name"],
+                "trainer": config.trainer["name"],
+                "subject": dict(config.subject),
+                "references": references,
+                "seed": seed,
+                "round": round_json(first),
+                "warning": warning,
+            }
+        )
+        return
+    named = f"{placeholder} {subject}".strip()
+    print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
+    print(f"Next: {command('personalize', 'run', run)}")
+
+
+def _table(**said: Any) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _unless(value: str, usual: str) -> str | None:
+    return None if value == usual else value
+
+
+def _adapter(trainer: str, adapter: str | None) -> str | None:
+    if (trainer == "ip-adapter") != (adapter is not None):
+        raise DesiderataError("--trainer ip-adapter and --adapter go together: give both, or neither.")
+    return _place(adapter)
+
+
+def _sentences(given: str | None, kind: str) -> str | list[str] | None:
+    """Return a name as it is, and the lines of a file as templates, in which <subject> stands for the slot, too.
+
+    Raises:
+        DesiderataError: The file cannot be read.
+    """
+    if given is None or not Path(given).is_file():
+        return given
+    try:
+        lines = Path(given).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DesiderataError(f"{given} cannot be read ({error}): give a text file, a sentence a line.") from None
+    said = re.compile(r"(\ban? )?<subject>" if kind == "object" else r"(\bin )?<subject>")
+    return [said.sub("{}", line.strip()) for line in lines if line.strip()]
+
+
+def _check_pictures(images: Path) -> None:
+    """Say at once that there is nothing to learn from, before models are loaded.
+
+    Raises:
+        DesiderataError: There is not.
+    """
+    from desiderata.worlds.folder import files_among
+
+    if not images.is_dir():
+        raise DesiderataError(f"{images} is not a folder: give the one that holds the pictures of the subject.")
+    files_among([images])
+
+
+def _unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
+    """Return whether the same command was stopped while it made the run.
+
+    Raises:
+        DesiderataError: There is another run, or a whole one.
+    """
+    half = half_of(run)
+    if half is None:
+        return False  # what else is wrong with the place is said where the run is made
+    if half != "personalize":
+        raise DesiderataError(f"{run} is a campaign already, which collects pictures: choose another name.")
+    from desiderata.campaign.loop import Campaign
+
+    campaign = Campaign.open(run)
+    if campaign.rounds:
+        raise DesiderataError(
+            f"{run} is a campaign already: go on with `{command('personalize', 'run', run)}`, or choose another name."
+        )
+    if changed := _changed(campaign.config, images, wanted):
+        raise DesiderataError(
+            f"{run} was stopped while it was made, with another {changed}: give the same command again, or choose "
+            "another name."
+        )
+    return True
+
+
+def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
+    """Return what was asked for otherwise when a run was begun; empty if nothing was."""
+    begun = {
+        "--images": (config.world.get("images"), str(images.resolve())),
+        "--subject": (config.subject.get("word"), wanted["subject"]),
+        "--setting": (config.subject.get("settings"), wanted["setting"]),
+        "--kind": (config.subject.get("kind"), wanted["kind"]),
+        "--placeholder": (config.subject.get("placeholder"), wanted["placeholder"]),
+        "--model": (config.generator.get("name"), _place(wanted["generator"]["name"])),
+        "--encoder": (config.encoder, _place(wanted["encoder"])),
+        "--strategy": (dict(config.strategy), wanted["strategy"]),
+        "--trainer": (dict(config.trainer), dict(config.trainer) | wanted["trainer"]),
+        "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),
+        "--test": (config.prompts.get("test"), wanted["test"]),
+        "--pictures": (config.prompts.get("pictures"), wanted["pictures"]),
+        "--seed": (config.seed, wanted["seed"]),
+    }
+    return next((flag for flag, (was, now) in begun.items() if now is not None and was != now), "")
+
+
+def _place(model: str | None) -> str | None:
+    from desiderata.foundation.registry import MODELS
+
+    return str(Path(model).resolve()) if model and model not in MODELS and Path(model).is_dir() else model
+
+
+def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool) -> "Campaign":
+    with stages("Loading the models", quiet) as show:
+        from desiderata.personalize.quickstart import new_campaign
+
+        return new_campaign(run, images, **wanted, progress=Told(show))

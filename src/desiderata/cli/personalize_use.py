@@ -1,0 +1,193 @@
+"""`desiderata personalize sample | export | report`: using and looking at a generator that was taught."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from desiderata.cli.output import AsJson, command, count, show_json
+from desiderata.cli.taught import AtRound, TaughtRun, check_apart, check_learnt, figures, opened
+from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
+    from desiderata.campaign.loop import Campaign
+
+
+def sample(
+    run: TaughtRun,
+    prompts: Annotated[
+        list[str],
+        typer.Argument(
+            help="Sentences with <subject> where it belongs: “a <subject> in the snow”.", metavar="PROMPT…"
+        ),
+    ],
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Pictures for each sentence.")] = 4,
+    out: Annotated[Path | None, typer.Option(help="Folder of the pictures; RUN/samples by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first picture of a sentence; the next has the next.")] = 0,
+    round: AtRound = None,
+    json: AsJson = False,
+) -> None:
+    """Draw pictures of the subject with what was learnt. The same sentence and seed give the same picture.
+
+    JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}].
+    """
+    folder = out or run / "samples"
+    with opened(run, json) as (campaign, told):
+        from desiderata.files import check_writable
+        from desiderata.personalize.subject import Subject
+
+        closed, subject = check_learnt(campaign, round), Subject.read(campaign.config.subject)
+        check_apart(campaign.config, folder)
+        check_writable(folder / "picture.png")
+        said = [subject.said(prompt) for prompt in prompts for _ in range(number)]
+        seeds = [seed + i for _ in prompts for i in range(number)]
+        told.round = 0
+        learner: Any = campaign.learner_at(closed)
+        drawn = learner.personalised.sample(said, seeds, progress=lambda done, total: told("Drawing", done, total))
+    pictures = [_kept(folder, closed, one) for one in drawn]
+    if json:
+        show_json({"run": str(run), "round": closed, "pictures": pictures})
+        return
+    if nameless := [prompt for prompt in prompts if subject.named() not in subject.said(prompt)]:
+        print(f"{nameless[0]!r} does not name the subject: write <subject> where it belongs.", file=sys.stderr)
+    for one in pictures:
+        if one["file"]:
+            print(one["file"])
+    if blanked := sum(one["blanked"] for one in pictures):
+        print(f"{count(blanked, 'picture')} left out: the safety checker of the model blacked out what it drew.")
+
+
+def export(
+    run: TaughtRun,
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.", metavar="FOLDER")],
+    lora: Annotated[
+        bool,
+        typer.Option("--lora", help="Only what was learnt, where that is a LoRA or a word; not the whole model."),
+    ] = False,
+    round: AtRound = None,
+    json: AsJson = False,
+) -> None:
+    """Write the generator to a folder that plain diffusers loads, with a card: figures, references, base, licence.
+
+    JSON: run, folder, form (pipeline, lora or embedding), round, base, license (null where nobody knows),
+    references, figures.
+    """
+    with opened(run, json) as (campaign, told):
+        from desiderata.personalize.export import export_generator
+
+        closed = check_learnt(campaign, round)
+        check_apart(campaign.config, folder)
+        told.round = 0
+        told("Writing the generator", 0, 1)
+        card = export_generator(campaign, folder, round=closed, learnt_only=lora)
+    if json:
+        show_json(
+            {
+                "run": str(run),
+                "folder": str(folder),
+                "form": card.form,
+                "round": closed,
+                "base": card.base,
+                "license": card.licence,
+                "references": card.references,
+                "figures": dict(card.figures),
+            }
+        )
+        return
+    print(f"Written: {folder} ({card.form}); {figures(card.figures)}.")
+    print(f"In Python:\n\n{card.usage('FOLDER').replace('FOLDER', str(folder))}")
+
+
+def report(
+    run: TaughtRun,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; RUN/report.html by default.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Write the report of a run: one HTML file that needs nothing else. Loads no model.
+
+    JSON: run, report.
+    """
+    from desiderata.campaign.loop import Campaign
+    from desiderata.cli.progress import spinner
+    from desiderata.files import check_writable
+    from desiderata.report import write_report
+    from desiderata.report.personalize import of_campaign
+
+    path = out or run / "report.html"
+    campaign = Campaign.open(run)
+    check_learnt(campaign, None)
+    check_apart(campaign.config, path)
+    check_writable(path)
+    with spinner("Writing the report", quiet=json):
+        write_report(of_campaign(campaign, command=_commands(campaign)), path)
+    if json:
+        show_json({"run": str(run), "report": str(path)})
+    else:
+        print(f"Written: {path}")
+
+
+def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
+    """Write a picture under a name that tells where it comes from; never over another picture.
+
+    Returns:
+        What is printed of it.
+
+    Raises:
+        DesiderataError: It cannot be written.
+    """
+    from PIL import Image
+
+    from desiderata.campaign.images import to_png
+    from desiderata.files import write_bytes
+    from desiderata.personalize.candidates import slug
+
+    told = {"file": None, "prompt": drawn.prompt, "seed": drawn.seed, "blanked": drawn.blanked}
+    if drawn.blanked:
+        return told
+    png, stem, again = to_png(Image.fromarray(drawn.image)), f"{slug(round, drawn.prompt)}-{drawn.seed}", 1
+    path = folder / f"{stem}.png"
+    try:
+        while path.exists() and path.read_bytes() != png:
+            again += 1
+            path = folder / f"{stem}-{again}.png"
+        write_bytes(path, png)
+    except OSError as error:
+        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+    return told | {"file": str(path)}
+
+
+def _commands(campaign: "Campaign") -> str:
+    """Return what to type to make this run again, a command a line; empty for one that was made from Python."""
+    if campaign.config.half != "personalize" or campaign.path is None:
+        return ""
+    name = campaign.path.resolve().name
+    lines = [_new(campaign.config, name)]
+    rounds = campaign.rounds[-1].number
+    if rounds:
+        lines.append(command("personalize", "run", name, "--rounds", rounds))
+    if any(answer.source == "person" for answer in campaign.answers):
+        lines.append(f"{command('personalize', 'pick', name)} PICTURES  # after each round")
+    return "\n".join(lines)
+
+
+def _new(config: "Config", name: str) -> str:
+    subject, prompts = config.subject, config.prompts
+    words: list[Any] = ["personalize", "new", name, "--images", config.world["images"], "--subject", subject["word"]]
+    for setting in subject["settings"]:
+        words += ["--setting", setting]
+    words += ["--kind", subject["kind"], "--placeholder", subject["placeholder"]]
+    words += ["--model", config.generator["name"], "--encoder", config.encoder]
+    for table, own in ((config.strategy, "strategy"), (config.trainer, "trainer")):
+        words += [f"--{own}", table["name"]]
+        for key in ("k", "samples", "rate", "steps", "class_pictures", "adapter"):
+            words += [f"--{key.replace('_', '-')}", table[key]] if key in table else []
+    for key in ("anchors", "test"):
+        given = prompts.get(key)
+        words += [f"--{key}", given if isinstance(given, str) else f"{key}.txt"] if given else []
+    words += ["--pictures", prompts["pictures"]] if "pictures" in prompts else []
+    words += ["--class-images", config.world["class_images"]] if "class_images" in config.world else []
+    for key in ("device", "precision"):
+        words += [f"--{key}", config.generator[key]] if key in config.generator else []
+    return command(*words, "--seed", config.seed)

@@ -1,0 +1,144 @@
+"""What the commands of `desiderata personalize` share."""
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from desiderata.cli.halves import teaching
+from desiderata.cli.output import command, count
+from desiderata.cli.progress import stages
+from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
+    from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Query, Round
+
+TaughtRun = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN", callback=teaching)]
+AtRound = Annotated[int | None, typer.Option("--round", min=0, help="After which round; the last one without it.")]
+
+NEEDED = ("accelerate", "diffusers", "peft")
+"""The packages of the extra `personalize`."""
+
+FIGURES = {"txt_aln": "TXT-ALN", "img_aln": "IMG-ALN", "ovf": "OVF"}
+"""Figures of a round as both papers' tables call them."""
+
+
+def check_installed() -> None:
+    """Say at once that the extra is missing, before anything is looked at.
+
+    Raises:
+        DesiderataError: A package of it is.
+    """
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise DesiderataError(
+            f"Teaching generators needs packages that are not installed ({', '.join(missing)}): install them with "
+            "pip install 'desiderata[personalize]'."
+        )
+
+
+class Told:
+    """Shows what a campaign is busy with.
+
+    Attributes:
+        round: Which round it is working on.
+    """
+
+    def __init__(self, show: Callable[[str, int, int], None]) -> None:
+        self._show = show
+        self.round = 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show a step of a campaign's `Progress`."""
+        self._show(f"Round {self.round}: {what[:1].lower()}{what[1:]}" if self.round else what, done, total)
+
+    def decided(self, event: "Query | Round") -> None:
+        """Note a step of `Campaign.run`."""
+        self.round = getattr(event, "number", self.round - 1) + 1
+
+
+@contextmanager
+def opened(run: Path, quiet: bool) -> "Iterator[tuple[Campaign, Told]]":
+    """Open a run with its models, and show what it is busy with while the block runs.
+
+    Args:
+        run: Its directory.
+        quiet: Show nothing.
+
+    Yields:
+        The campaign, and what shows its steps.
+    """
+    check_installed()
+    with stages("Opening the campaign", quiet) as show:
+        from desiderata.campaign.config import Config
+        from desiderata.personalize.build import open_run
+
+        Config.read(run)  # what is wrong with it is said before models are loaded
+        told = Told(show)
+        campaign = open_run(run, progress=told)
+        told.round = campaign.store.last_round() + 1
+        yield campaign, told
+
+
+def check_learnt(campaign: "Campaign", round: int | None) -> int:
+    """Return the round that is meant.
+
+    Raises:
+        DesiderataError: It is not closed, or none is.
+    """
+    last = campaign.store.last_round()
+    if last < 0:
+        raise DesiderataError(
+            f"{campaign.path} has learnt nothing yet, because it was stopped while it was made: "
+            f"`{command('personalize', 'run', campaign.path)}` goes on."
+        )
+    if round is not None and round > last:
+        raise DesiderataError(f"Round {round} is not closed: the last closed one is {last}.")
+    return last if round is None else round
+
+
+def check_apart(config: "Config", path: Path) -> None:
+    """Make sure that nothing is written among the pictures that the user gave.
+
+    Raises:
+        DesiderataError: `path` lies there.
+    """
+    images = config.world.get("images")
+    if images and path.resolve().is_relative_to(Path(images).resolve()):
+        raise DesiderataError(
+            f"{path} lies in the folder of your pictures, {images}, which is never written to: choose another place."
+        )
+
+
+def by_hand(campaign: "Campaign") -> bool:
+    """Return whether a person picks the pictures."""
+    return str(campaign.config.strategy.get("name", "")).startswith("human")
+
+
+def figures(metrics: Mapping[str, float]) -> str:
+    """Return what a round was measured by, in words."""
+    known = [f"{name} {shown(key, metrics[key])}" for key, name in FIGURES.items() if key in metrics]
+    return ", ".join(known) or "not measured"
+
+
+def shown(key: str, value: float) -> str:
+    """Return a figure as it is printed: shares in per cent."""
+    return f"{value:.1%}" if key == "ovf" else f"{value:.3f}"
+
+
+def show_rounds(rounds: "Sequence[Round]", references: int) -> None:
+    """Print a row for each closed round."""
+    from rich.console import Console
+    from rich.table import Table
+
+    known = [key for key in FIGURES if any(key in one.metrics for one in rounds)]
+    table = Table("round", "learnt from", *(FIGURES[key] for key in known), box=None)
+    for one in rounds:
+        values = [shown(key, one.metrics[key]) if key in one.metrics else "–" for key in known]
+        own = f" + {one.examples} of its own" if one.examples else ""
+        table.add_row(str(one.number), count(references, "reference") + own, *values)
+    Console().print(table)

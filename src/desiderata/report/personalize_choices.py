@@ -1,0 +1,100 @@
+"""What a generator chose to learn from in each round, with its reasons, as the report shows it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from desiderata.campaign.images import read_image
+from desiderata.campaign.loop import Campaign
+from desiderata.campaign.records import Answer, Query
+from desiderata.personalize.answers import candidates
+from desiderata.personalize.looking import choices
+from desiderata.personalize.selection import Direction, Selection
+from desiderata.report import personalize_words as words
+from desiderata.report.pictures import data_uri
+
+SIDE, TINY = 192, 80
+"""The longest side of a chosen picture, and of one that was drawn beside it, in pixels."""
+
+
+class Chosen(NamedTuple):
+    """A picture that was chosen.
+
+    Attributes:
+        query: The query whose sentence it was drawn for.
+        uri: The picture; "" while it is not recorded.
+        drawn: All pictures of the sentence, and whether each is the chosen one.
+        evidence: Name and value of what speaks for it.
+    """
+
+    query: Query
+    uri: str
+    drawn: Sequence[tuple[str, bool]]
+    evidence: Sequence[tuple[str, str]]
+
+
+class Choice(NamedTuple):
+    """What one round chose, and why.
+
+    Attributes:
+        number: Which round.
+        said: Its reasons in sentences.
+        chosen: What was chosen.
+        unpicked: How many sentences a person passed over.
+        directions: All sentences as they stood, the most wanted first; none where shares were not measured.
+        stopped: Why nothing was chosen; empty if something was.
+    """
+
+    number: int
+    said: Sequence[str]
+    chosen: Sequence[Chosen]
+    unpicked: int
+    directions: Sequence[Direction]
+    stopped: str
+
+
+def choices_of(campaign: Campaign) -> list[Choice]:
+    """Return what every round chose, in order; the last may tell why nothing was chosen any more."""
+    came: dict[str, list[Answer]] = {}
+    for answer in campaign.answers:
+        came.setdefault(answer.query_id, []).append(answer)
+    return [_choice(campaign, selection, came) for selection in choices(campaign)]
+
+
+def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answer]]) -> Choice:
+    queries = [query for query in campaign.queries if query.round == selection.round]
+    told = [_chosen(campaign, query, answer) for query in queries for answer in came.get(query.id, []) if query.text]
+    told += [_awaited(campaign, query) for query in queries if query.status == "open" and "candidate" in _of(query)]
+    said = words.chosen(selection)
+    if any("steps" in _of(query) for query in queries):
+        said.append(f"Nothing was drawn: the references were learnt for {_of(queries[0])['steps']:.0f} steps.")
+    measured = selection.directions if selection.openness is not None else ()
+    return Choice(
+        number=selection.round,
+        said=said,
+        chosen=told,
+        unpicked=sum(query.status == "skipped" and "candidate" not in _of(query) for query in queries),
+        directions=sorted(measured, key=lambda one: one.rank),
+        stopped=selection.stopped,
+    )
+
+
+def _chosen(campaign: Campaign, query: Query, answer: Answer) -> Chosen:
+    picture = np.asarray(read_image(campaign.store.image(answer.image)))
+    drawn = [
+        (data_uri(one, TINY), np.array_equal(one, picture)) for _, one in sorted(candidates(campaign, query).items())
+    ]
+    return Chosen(query, data_uri(picture, SIDE), drawn, words.evidence(query, answer.weight))
+
+
+def _awaited(campaign: Campaign, query: Query) -> Chosen:
+    number = int(_of(query)["candidate"])
+    found = candidates(campaign, query)
+    drawn = [(data_uri(one, TINY), place == number) for place, one in sorted(found.items())]
+    uri = data_uri(found[number], SIDE) if number in found else ""
+    return Chosen(query, uri, drawn, words.evidence(query, query.proposal.weight))
+
+
+def _of(query: Query) -> dict[str, float]:
+    return dict(query.proposal.evidence)

@@ -1,0 +1,411 @@
+"""The personalising experiment on a tiny scale: random weights, two steps, six directions."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from contracts.tiny_clip import tiny_clip
+from contracts.tiny_pipeline import tiny_pipeline
+from desiderata.bench import personalize as bench
+from desiderata.bench.personalize import Plan, run_plan
+from desiderata.bench.personalize_keeping import candidates_kept, sheet_rows
+from desiderata.bench.personalize_results import Table, relative_change
+from desiderata.bench.personalize_shapes import sd14_modules
+from desiderata.bench.personalize_sight import Eye
+from desiderata.bench.personalize_speed import measure, models, write_speed
+from desiderata.bench.personalize_subjects import EVERY, Case, Wish, named
+from desiderata.bench.personalize_summary import write_summary
+from desiderata.bench.personalize_tables import tables
+from desiderata.bench.personalize_variants import ANCHORS, Settings, anchors_named, variants
+from desiderata.cli import main
+from desiderata.errors import DesiderataError
+from desiderata.foundation.generator import Generator
+from desiderata.foundation.judge import Chances
+from desiderata.foundation.judge_network import JudgeConfig, JudgeNetwork, save_network
+from desiderata.foundation.sampling import Sampling
+from desiderata.personalize import anchors as pools
+from desiderata.training.judge_scenes import CONCEPTS, STYLES
+from desiderata.worlds.moji.scene import BACKGROUNDS
+
+MODEL = Sampling(steps=2, guidance=1.5, batch=12)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("models")
+    tiny_pipeline(folder / "tiny", size=16, sampling=MODEL)
+    tiny_clip(folder / "clip", spread=4.0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = JudgeNetwork(
+            JudgeConfig(CONCEPTS, BACKGROUNDS, STYLES, size=32, widths=(8, 8, 8), blocks=(0, 0), hidden=16)
+        )
+    save_network(network, folder / "judge")
+    return Settings(
+        model=str(folder / "tiny"),
+        encoder=str(folder / "clip"),
+        judge=str(folder / "judge"),
+        steps=2,
+        learning_rate=1e-3,
+        class_pictures=2,
+        k=1,
+        samples=3,
+        anchors="moji-6",
+        prompts=3,
+        pictures=2,
+        device="cpu",
+    )
+
+
+FEW = ("dreambooth", "uncertainty-balance")
+MANY = (*FEW, "human-balance", "dreambooth-equal-steps", "random-equal-weight", "textual-inversion")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    out = tmp_path_factory.mktemp("whole")
+    plans = (Plan(("crab",), MANY, 1, 2, {"": tiny}), Plan(("neon",), FEW, 1, 2, {"": tiny}))
+    return out, [result for plan in plans for result in run_plan(plan, out)]
+
+
+def test_every_strategy_is_measured_round_by_round(whole):
+    _, results = whole
+    assert [(one["subject"], one["kind"], one["strategy"]) for one in results] == [
+        *(("crab", "object", strategy) for strategy in MANY),
+        *(("neon", "style", strategy) for strategy in FEW),
+    ]
+    for one in results:
+        assert len(one["rounds"]) == (1 if one["strategy"] in {"dreambooth", "textual-inversion"} else 2)
+        for row in one["rounds"]:
+            judged = {"background"} if one["kind"] == "object" else {"things"}
+            assert {"txt_aln", "img_aln", "ovf", "identity", "held_out", "leak", "right", *judged} <= set(row)
+            assert 0 <= row["ovf"] <= 1
+            assert 0 <= row["identity"] <= 1
+            assert row["pictures"] == 6
+            assert row["steps"] in {1, 2}
+            assert row["seconds"] > 0
+        assert len(one["measured"]) == 3
+        assert one["seed"] == 100
+
+
+def test_all_strategies_of_a_subject_begin_alike(whole):
+    _, results = whole
+    first = {row["img_aln"] for one in results[:5] for row in one["rounds"][:1]}
+    assert len(first) == 1
+    assert results[5]["rounds"][0]["img_aln"] not in first, "Textual Inversion learns otherwise"
+
+
+def test_controls_follow_uncertainty_with_balance(whole):
+    _, results = whole
+    cells = {one["strategy"]: one for one in results[:6]}
+    leader = cells["uncertainty-balance"]
+    assert [row["added"] for row in leader["rounds"]] == [0, *leader["additions"]] == [0, 1]
+    assert cells["random-equal-weight"]["weights"] == leader["weights"]
+    shorter = cells["dreambooth-equal-steps"]["rounds"]
+    assert [row["added"] for row in shorter] == [0, 0]
+    assert shorter[-1]["steps"] == max(1, round(leader["rounds"][-1]["full_weight_steps"]))
+
+
+def test_nothing_but_results_is_left(whole):
+    out, results = whole
+    assert not (out / "work").exists()
+    assert {path.stem for path in (out / "cells").iterdir()} == {one["stem"] for one in results}
+    pictured = {path.name for path in (out / "pictures").iterdir()}
+    stems = [one["stem"] for one in results if one["strategy"] == "uncertainty-balance"]
+    assert (
+        {f"{stem}.png" for stem in stems}
+        <= pictured
+        <= {f"{s}.{end}" for s in stems for end in ("png", "safetensors")}
+    )
+    assert not any(str(out.parent.parent) in path.read_text() for path in (out / "cells").iterdir())
+
+
+def test_what_figures_show_is_kept(whole):
+    out, results = whole
+    one = next(one for one in results if one["strategy"] == "uncertainty-balance")
+    rows = sheet_rows(out / "pictures" / f"{one['stem']}.png", len(one["rounds"]))
+    assert len(rows) == 1 + len(one["rounds"])
+    assert {picture.shape for row in rows for picture in row} == {(16, 16, 3)}
+    drawn = candidates_kept(out / "pictures" / f"{one['stem']}.safetensors")
+    assert drawn.features.shape == (3 * len(drawn.directions), 24)
+    assert drawn.references.shape == (4, 24)
+    shares = drawn.overfitted.reshape(len(drawn.directions), 3).mean(1)
+    assert np.allclose(shares, one["chosen"][drawn.round - 1]["shares"])
+
+
+def test_the_summary_says_what_the_cells_say(whole, tmp_path: Path):
+    out, results = whole
+    shutil.copytree(out / "pictures", tmp_path / "pictures")
+    text = write_summary(results, tmp_path)
+    assert text == (tmp_path / "table.md").read_text()
+    assert "Human (simulated by the judge) + Balance" in text
+    assert f"| DreamBooth | {results[0]['rounds'][0]['txt_aln']:.3f} | " in text
+    lines = (tmp_path / "raw.csv").read_text().splitlines()
+    assert len(lines) == 1 + sum(len(one["rounds"]) for one in results)
+    for name in ("rounds.png", "grid.png", "map.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("strategies", "call", "done"), [(FEW[:1], 2, 0), (FEW, 4, 1)], ids=["first round", "later"])
+def test_an_interrupted_plan_goes_on(
+    whole, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategies, call: int, done: int
+):
+    drawn, sample = [0], Generator.sample
+
+    def until_killed(self, *arguments, **settings):
+        drawn[0] += 1
+        if drawn[0] == call:
+            raise KeyboardInterrupt
+        return sample(self, *arguments, **settings)
+
+    monkeypatch.setattr(Generator, "sample", until_killed)
+    plan = Plan(("crab",), strategies, 1, 2, {"": tiny})
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, tmp_path)
+    assert len(list((tmp_path / "cells").glob("*"))) == done
+    assert (tmp_path / "work").exists()
+    said: list[tuple[int, int, str]] = []
+    results = run_plan(plan, tmp_path, progress=lambda *report: said.append(report))
+    assert (said[0][0], said[-1][0]) == (done, len(strategies))
+    assert not (tmp_path / "work").exists()
+    assert [_timeless(one) for one in results] == [_timeless(one) for one in whole[1][: len(strategies)]]
+    again = [path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()]
+    assert run_plan(plan, tmp_path) == results
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()] == again
+
+
+def _timeless(result: dict) -> dict:
+    return {**result, "rounds": [{**row, "seconds": None} for row in result["rounds"]]}
+
+
+def test_cells_are_known_by_what_they_are_made_of(tiny: Settings):
+    def stem(**changes) -> str:
+        plan = Plan(("crab",), ("uncertainty",), 1, 3, {"": replace(tiny, **changes)})
+        return next(plan.groups())[0][1].stem
+
+    usual = stem()
+    assert usual == stem(device="cuda") == stem(adapter="some/where")
+    assert len({usual, stem(samples=4), stem(steps=9), stem(rate=0.5), stem(anchors="moji-b")}) == 5
+    assert stem(judge=tiny.model) != usual
+
+
+def test_a_variant_that_turns_nothing_is_the_usual_cell(tiny: Settings):
+    usual = replace(tiny, samples=10)
+    plan = Plan(("crab",), ("uncertainty",), 1, 3, variants("m", usual))
+    stems = {label: cell.stem for label, cell in next(plan.groups())}
+    assert list(stems) == ["5", "10", "20"]
+    assert stems["10"] == next(Plan(("crab",), ("uncertainty",), 1, 3, {"": usual}).groups())[0][1].stem
+
+
+def result(
+    strategy: str, seed: int, *rows: tuple[float, float, float], variant: str = "", kind: str = "object"
+) -> dict:
+    names = ("txt_aln", "img_aln", "ovf")
+    return {
+        "variant": "",
+        "strategy": strategy,
+        "subject": "crab",
+        "kind": "object",
+        "seed": seed,
+        "rounds": [dict(zip(names, row, strict=True)) for row in rows],
+        "stopped": "",
+        "stem": f"{strategy}-{seed}",
+    }
+
+
+CELLS = [
+    result("dreambooth", 100, (0.20, 0.80, 0.4)),
+    result("dreambooth", 101, (0.30, 0.70, 0.2)),
+    result("uncertainty-balance", 100, (0.20, 0.80, 0.4), (0.22, 0.79, 0.3), (0.24, 0.78, 0.2)),
+    result("uncertainty-balance", 101, (0.30, 0.70, 0.2), (0.36, 0.69, 0.1)),  # stopped by itself
+]
+
+
+def test_a_campaign_that_stopped_stays_as_it_was():
+    table = Table(CELLS, "object")
+    assert table.values("uncertainty-balance", "ovf").tolist() == [0.2, 0.1]
+    assert table.values("uncertainty-balance", "ovf", 2).tolist() == [0.2, 0.1]
+    assert table.values("uncertainty-balance", "ovf", 1).tolist() == [0.3, 0.1]
+    assert np.isnan(table.values("dreambooth", "identity")).all()
+    assert (table.rounds("uncertainty-balance"), table.seeds) == (3, [100, 101])
+
+
+def test_the_tables_tell_changes_against_dreambooth():
+    text = tables(CELLS)
+    assert "| DreamBooth | 0.250 ± 0.635 | 0.750 ± 0.635 | 0.300 ± 1.271 |" in text
+    assert "| Uncertainty + Balance | 0.300 ± 0.762 (+20.0 ± 0.0 %) |" in text
+    assert "(-50.0 ± 0.0 %)" in text
+    assert "+ Uncertainty + Balance (R2)" in text
+    assert "1 object (crab), 2 seeds." in text
+
+
+def test_a_relative_change_is_that_of_the_means_and_paired():
+    a, b = np.array([0.2, 0.5, 0.3]), np.array([0.4, 0.9, 0.7])
+    change = relative_change(a, b)
+    assert change is not None
+    assert change.mean == pytest.approx(a.sum() / b.sum() - 1)
+    exact = relative_change(0.7 * b, b)
+    assert exact is not None
+    assert (exact.mean, exact.half_width) == (pytest.approx(-0.3), pytest.approx(0, abs=1e-12))
+    assert relative_change(a, 0 * b) is None
+    assert relative_change(np.array([np.nan, 1, 1]), b) is None
+
+
+def test_an_ablation_has_a_table_and_a_drawing(tmp_path: Path):
+    cells = [{**one, "variant": label} for label in ("0.005", "0.5") for one in CELLS]
+    text = write_summary(cells, tmp_path, "lambda")
+    assert "| 0.5 | Uncertainty + Balance | 0.300 ± 0.762 |" in text
+    assert {path.name for path in tmp_path.iterdir()} == {f"ablation-lambda.{end}" for end in ("csv", "md", "png")}
+
+
+def test_anchors_come_in_several_sets():
+    sets = {name: anchors_named(name, kind) for kind in ("object", "style") for name in ANCHORS}
+    assert [len(sets[name]) for name in ANCHORS] == [18, 6, 12, 36, 18, 18]
+    for kind in ("object", "style"):
+        own, b, c = (set(anchors_named(name, kind)) for name in ("moji", "moji-b", "moji-c"))
+        assert (len(own & b), len(own & c), len(b & c)) == (9, 9, 0)
+        every = anchors_named("moji-36", kind)
+        assert len(set(every)) == 36
+        assert not set(every) & set(pools.test_prompts(kind))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_judge_can_be_asked_about_every_sentence(name: str):
+    case = Case(name, 0)
+    for template in case.templates((*pools.test_prompts(case.kind), *anchors_named("moji-36", case.kind))):
+        wish = case.wish(template)
+        assert case.content not in wish.things
+        assert wish.things or wish.background or wish.style
+    assert case.subject.kind == case.kind
+
+
+def test_what_cannot_be_told_from_the_subject_is_not_asked_for():
+    bear = Case("teddy bear", 0)
+    assert bear.templates(["{} next to a dog on the beach"]) == ("{} next to a chair on the beach",)
+    assert bear.wish("{} next to a chair on the beach") == Wish(("chair",), "beach")
+    assert Case("poster", 0).templates(["an elephant {}", "a dog {}"]) == ("a chair {}", "a dog {}")
+    assert Case("mosaic", 0).wish("two bananas in space {}") == Wish(("banana",), "space")
+
+
+class Fixed:
+    """A judge that says what it is told to."""
+
+    config = JudgeConfig(CONCEPTS, BACKGROUNDS, STYLES)
+
+    def __init__(self, *rows: dict) -> None:
+        self.rows = rows
+
+    def chances(self, images):
+        rows = [self.rows[int(image[0, 0, 0])] for image in images]
+        counts = np.array([[[1 - row.get(name, 0), row.get(name, 0)] for name in CONCEPTS] for row in rows])
+        ground = np.array([[row.get(name, 0.001) for name in BACKGROUNDS] for row in rows])
+        style = np.array([[row.get(name, 0.001) for name in STYLES] for row in rows])
+        return Chances(counts, ground, style)
+
+
+def pixels(number: int) -> np.ndarray:
+    return np.full((4, 4, 3), number, np.uint8)
+
+
+def eye(name: str, *rows: dict) -> Eye:
+    judge: Any = Fixed(*rows)
+    return Eye(judge, Case(name, 0))
+
+
+CRABS = (
+    {"crab": 0.9, "dog": 0.8, "snow": 0.7},
+    {"crab": 0.9, "dog": 0.2, "beach": 0.9},
+    {"crab": 0.4, "dog": 0.9, "snow": 0.9},
+    {"crab": 0.8, "dog": 0.7, "snow": 0.6},
+)
+
+
+def test_the_judge_measures_the_subject_and_what_was_asked_for():
+    wish = Wish(("dog",), "snow")
+    figures = eye("crab", *CRABS).figures([pixels(i) for i in range(4)], [wish] * 4)
+    assert figures == pytest.approx(
+        {"identity": 0.75, "things": 0.75, "background": 0.75, "leak": 0.25, "right": 0.5}
+    )
+    plain = eye("crab", *CRABS).figures([pixels(1)], [Wish((), "beach")])
+    assert plain == pytest.approx({"identity": 0.9, "background": 1, "right": 1}), "its own background is no leak"
+
+
+def test_the_judge_measures_a_style():
+    rows = ({"neon": 0.9, "dog": 0.9, "butterfly": 0.1}, {"neon": 0.2, "dog": 0.1, "butterfly": 0.8})
+    figures = eye("neon", *rows).figures([pixels(0), pixels(1)], [Wish(("dog",))] * 2)
+    assert figures == pytest.approx({"identity": 0.55, "things": 0.5, "leak": 0.5, "right": 0.5})
+
+
+def test_a_simulated_person_picks_what_is_right_and_clearest():
+    shown = {"a": {0: pixels(2), 4: pixels(3)}, "b": {0: pixels(0), 1: pixels(3)}, "c": {0: pixels(1)}}
+    wishes = dict.fromkeys("abc", Wish(("dog",), "snow"))
+    assert eye("crab", *CRABS).person(wishes, 3)(shown) == {"b": 0, "a": 4}
+    assert eye("crab", *CRABS).person(wishes, 1)(shown) == {"b": 0}
+
+
+def test_one_round_is_timed_by_both_schedules(tiny: Settings, tmp_path: Path):
+    generator, encoder = models(tiny.model, tiny.encoder, "cpu")
+    before = generator.sampling
+    speed = measure(generator, encoder, steps=2, samples=2, anchors=2, precision="float32")
+    assert (speed.steps, speed.learnt, speed.drawn, speed.size, speed.denoising) == (2, 16, 4, 16, 2)
+    assert min(speed.ours.learning, speed.ours.asking, speed.authors.learning, speed.authors.asking) > 0
+    assert speed.ratio == speed.authors.total / speed.ours.total
+    assert generator.sampling == before
+    table = write_speed(speed, tmp_path)
+    (file,) = tmp_path.glob("*.json")
+    assert json.loads(file.read_text()) == table
+    assert f"**{speed.ratio:.1f}**" in file.with_suffix(".md").read_text()
+    with pytest.raises(DesiderataError, match="give bfloat16 or float32"):
+        measure(generator, encoder, precision="float8")
+
+
+def test_random_models_have_the_shapes_of_stable_diffusion():
+    with torch.device("meta"):
+        sizes = {name: sum(p.numel() for p in module.parameters()) for name, module in sd14_modules().items()}
+    assert sizes == {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}
+
+
+def test_what_cannot_be_meant_is_refused(tiny: Settings):
+    with pytest.raises(DesiderataError, match="held-out subject or style called 'toy'"):
+        named(["toy"])
+    with pytest.raises(DesiderataError, match="No subject is named"):
+        named([])
+    with pytest.raises(DesiderataError, match="strategy called 'clever'"):
+        Plan(("crab",), ("clever",))
+    with pytest.raises(DesiderataError, match="needs an adapter"):
+        Plan(("crab",), ("ip-adapter",))
+    with pytest.raises(DesiderataError, match="at least one subject"):
+        Plan(("crab",), seeds=0, strategies=FEW)
+    with pytest.raises(DesiderataError, match="no ablation 'mood'"):
+        variants("mood", tiny)
+    with pytest.raises(DesiderataError, match="No anchors are called"):
+        Settings(anchors="martian")
+    assert named(["styles", "teddy-bear"])[-1] == "teddy bear"
+    assert len(named(["all"])) == 16
+
+
+def test_the_command_prints_the_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    plans: list[Plan] = []
+
+    def known(plan, out, processes, progress):
+        plans.append(plan)
+        return CELLS
+
+    monkeypatch.setattr(bench, "run_plan", known)
+    words = ["bench", "personalize", "--out", str(tmp_path), "--subjects", "crab,neon", "--json", "--strategies"]
+    assert main([*words, "random,uncertainty", "--steps", "7", "--rounds", "3", "--seeds", "2"]) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert set(cells[0]) == {"strategy", "subject", "kind", "seed", "variant", "rounds"}
+    assert {"txt_aln", "img_aln", "ovf"} <= set(cells[0]["rounds"][0])
+    (plan,) = plans
+    assert (plan.subjects, plan.strategies) == (("crab", "neon"), ("random", "uncertainty"))
+    assert (plan.seeds, plan.rounds) == (2, 3)
+    assert (plan.variants[""].steps, plan.first_seed) == (7, 100)
+    assert main([*words, "clever"]) == 2
+    assert "clever" in json.loads(capsys.readouterr().out)["error"]

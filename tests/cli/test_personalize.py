@@ -1,0 +1,437 @@
+"""`desiderata personalize`: a generator is taught from the command line, stopped, resumed, used and reported on."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contracts.taught import ANCHORS, TEST, Drill, Painter, instant, lines, photos
+from contracts.tiny_pipeline import tiny_pipeline
+from desiderata.campaign.loop import Campaign
+from desiderata.cli import demo_generator, main, personalize_new, taught
+from desiderata.cli.progress import stages
+from desiderata.foundation.generator import load_generator
+from desiderata.foundation.sampling import Sampling
+from desiderata.personalize.learner import PersonalizeLearner
+from desiderata.personalize.recipes import TRAINERS
+from desiderata.personalize.strategies import STRATEGIES
+
+Call = Callable[..., tuple[int, dict]]
+Capture = pytest.CaptureFixture[str]
+NEW = ("personalize", "new", "run", "--images", "photos", "--subject", "toy", "--setting", "on a wooden table")
+QUICK = (
+    "--anchors",
+    "anchors.txt",
+    "--test",
+    "test.txt",
+    "--pictures",
+    "2",
+    "--k",
+    "1",
+    "--samples",
+    "3",
+    "--class-pictures",
+    "1",
+)
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Parts that take no time, and what the commands of these tests name."""
+    instant(monkeypatch)
+    photos(tmp_path / "photos")
+    lines(tmp_path / "anchors.txt", ANCHORS)
+    lines(tmp_path / "test.txt", [*(sentence.replace("{}", "a <subject>") for sentence in TEST), ""])
+
+
+def made(*more: str) -> list[str]:
+    return [*NEW, *QUICK, "--model", "painter", "--encoder", "judge", *more]
+
+
+def history(run: str = "run") -> str:
+    return Campaign.open(run).history()
+
+
+# From the first picture to the end
+
+
+def test_a_generator_is_taught_and_goes_on_by_itself(call: Call, capsys: Capture):
+    status, said = call(*made("--seed", "3"))
+    assert status == 0
+    assert said == {
+        "run": "run",
+        "model": "painter",
+        "encoder": "judge",
+        "strategy": "uncertainty-balance",
+        "trainer": "dreambooth",
+        "subject": {"kind": "object", "word": "toy", "settings": ["on a wooden table"], "placeholder": "sks"},
+        "references": 2,
+        "seed": 3,
+        "round": said["round"],
+        "warning": None,
+    }
+    assert said["round"]["number"] == 0
+    assert {"txt_aln", "img_aln", "ovf"} <= set(said["round"]["metrics"])
+    assert Campaign.open("run").config.prompts == {"anchors": list(ANCHORS), "test": list(TEST), "pictures": 2}
+    assert call("personalize", "run", "run", "--rounds", "1")[1]["stopped"] is None
+    assert main(["personalize", "status", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "2 references + 1 of its own" in out
+    assert "TXT-ALN" in out
+    assert out.endswith("Next: desiderata personalize run run\n")
+    status, said = call("personalize", "run", "run", "--rounds", "9")
+    assert status == 0
+    assert len(said["rounds"]) < 9
+    assert said["stopped"].endswith(".")
+    told = call("personalize", "status", "run")[1]
+    assert (told["stopped"], told["rounds"], told["references"], told["open"]) == (
+        said["stopped"],
+        said["rounds"],
+        2,
+        [],
+    )
+    assert main(["personalize", "run", "run", "--rounds", "1"]) == 0
+    assert "It stopped by itself after round" in capsys.readouterr().out
+    assert {file.name for file in Path("photos").iterdir()} == {"0.png", "1.png"}
+
+
+def test_the_names_that_help_lists_are_all_there_are():
+    assert set(personalize_new.STRATEGIES) == set(STRATEGIES)
+    assert list(personalize_new.TRAINERS) == list(TRAINERS)
+
+
+def test_people_are_told_the_same(capsys: Capture):
+    assert main(made()) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("run: sks toy learnt from 2 pictures; TXT-ALN ")
+    assert main(["personalize", "run", "run", "--rounds", "1"]) == 0
+    assert capsys.readouterr().out.endswith("Next: desiderata personalize report run\n")
+    assert main(["personalize", "run", "run", "--rounds", "1"]) == 0
+    assert "Nothing to do: run has 1 round already; more with --rounds 2." in capsys.readouterr().out
+
+
+# Stopped
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_new_run_that_is_stopped_goes_on_with_the_same_command(
+    call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(PersonalizeLearner, "evaluate", stop)
+        assert main(made()) == 130
+    assert "give the same command again: desiderata personalize new run" in capsys.readouterr().err
+    assert call("personalize", "status", "run")[1]["rounds"] == []
+    assert main(["personalize", "status", "run"]) == 0
+    assert "Nothing is learnt yet" in capsys.readouterr().out
+    status, said = call("personalize", "report", "run")
+    assert (status, "`desiderata personalize run run` goes on" in said["error"]) == (2, True)
+    for more, flag in ((["--seed", "1"], "--seed"), (["--steps", "7"], "--trainer"), (["--kind", "style"], "--kind")):
+        status, said = call(*made(*more))
+        assert (status, f"with another {flag}:" in said["error"]) == (2, True), flag
+    assert call(*made())[0] == 0
+    status, said = call(*made())
+    assert status == 2
+    assert said["error"].startswith("run is a campaign already: go on with `desiderata personalize run run`")
+
+
+def test_a_round_that_is_stopped_goes_on_to_the_same_end(call: Call, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made())[0] == 0
+    shutil.copytree("run", "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(PersonalizeLearner, "evaluate", stop)
+        assert main(["personalize", "run", "run", "--rounds", "2"]) == 130
+    assert [query.status for query in Campaign.open("run").queries] == ["answered"]
+    for run in ("run", "whole"):
+        assert call("personalize", "run", run, "--rounds", "2")[0] == 0
+    assert history("run") == history("whole")
+
+
+# A person picks
+
+
+def test_a_person_picks(call: Call, capsys: Capture):
+    assert call(*made("--strategy", "human"))[0] == 0
+    status, said = call("personalize", "run", "run")
+    assert status == 0
+    assert (len(said["rounds"]), len(said["open"])) == (1, len(ANCHORS))
+    assert call("personalize", "run", "run")[1] == said, "it waits"
+    first, second = said["open"][:2]
+    assert len(first["pictures"]) == 3
+    assert main(["personalize", "status", "run"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "look at the pictures in run/rounds/001/candidates, one folder for each sentence, and pick up to 1:" in out
+    assert call("personalize", "pick", "run")[0] == 2
+    assert call("personalize", "pick", "run", "--none", first["pictures"][0])[0] == 2
+    status, refused = call("personalize", "pick", "run", first["pictures"][0], second["pictures"][0])
+    assert (status, "a round learns from 1" in refused["error"]) == (2, True)
+    Path("picked").mkdir()
+    shutil.copy(second["pictures"][1], "picked/nice.png")
+    status, told = call("personalize", "pick", "run", "picked")
+    assert (status, told["picked"]) == (0, [{"id": second["id"], "text": second["text"]}])
+    assert told["round"]["number"] == 1
+    assert len(call("personalize", "run", "run")[1]["open"]) == len(ANCHORS) - 1
+    assert main(["personalize", "pick", "run", "--none"]) == 0
+    assert capsys.readouterr().out.startswith("Round 2 is closed: TXT-ALN ")
+    said = call("personalize", "run", "run", "--rounds", "9")[1]
+    assert (said["open"], said["stopped"]) == ([], "No picture was picked in the round before.")
+
+
+def test_what_chooses_by_itself_is_not_picked_for(call: Call):
+    assert call(*made())[0] == 0
+    status, said = call("personalize", "pick", "run", "photos/0.png")
+    assert status == 2
+    assert "run chooses by itself (strategy uncertainty-balance)" in said["error"]
+
+
+# What comes of it
+
+
+def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
+    assert call(*made())[0] == 0
+    words = ["personalize", "sample", "run", "a <subject> in the snow", "-n", "2", "--seed", "5"]
+    status, said = call(*words)
+    assert (status, said["round"]) == (0, 0)
+    files = [Path(one["file"]) for one in said["pictures"]]
+    assert [file.name for file in files] == ["00-a-sks-toy-in-the-snow-5.png", "00-a-sks-toy-in-the-snow-6.png"]
+    assert {one["prompt"] for one in said["pictures"]} == {"a sks toy in the snow"}
+    assert call(*words)[1] == said
+    before = files[0].read_bytes()
+    other = call("personalize", "sample", "run", "a <subject> in the snow!", "-n", "1", "--seed", "5")[1]
+    assert other["pictures"][0]["file"].endswith("-5-2.png")
+    assert files[0].read_bytes() == before
+    assert np.asarray(Image.open(files[0])).shape == (16, 16, 3)
+    assert main(["personalize", "sample", "run", "a toy", "--out", "elsewhere", "-n", "1"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "'a toy' does not name the subject: write <subject> where it belongs.\n"
+    assert captured.out == "elsewhere/00-a-toy-0.png\n"
+    for words in (["sample", "run", "x", "--out", "photos/new"], ["export", "run", "photos/new"]):
+        status, said = call("personalize", *words)
+        assert (status, "which is never written to" in said["error"]) == (2, True)
+    assert call("personalize", "sample", "run", "x", "--round", "1")[0] == 2
+
+
+def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made())[0] == 0
+    instant(monkeypatch, Painter(blanks=("snow",)))
+    status, said = call("personalize", "sample", "run", "a <subject> in the snow", "-n", "1")
+    assert (status, said["pictures"][0]["file"], said["pictures"][0]["blanked"]) == (0, None, True)
+    assert main(["personalize", "sample", "run", "a <subject> in the snow", "-n", "1"]) == 0
+    assert capsys.readouterr().out.startswith("1 picture left out: the safety checker")
+
+
+def test_a_report_is_written(call: Call):
+    assert call(*made())[0] == 0
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    assert call("personalize", "report", "run") == (0, {"run": "run", "report": "run/report.html"})
+    page = Path("run/report.html").read_text("utf-8")
+    assert "desiderata personalize new run --images" in page
+    assert "--anchors anchors.txt" in page
+    assert "--class-pictures 1" in page
+    assert "desiderata personalize run run --rounds 1" in page
+    assert call("personalize", "report", "run", "--out", "photos/report.html")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    return tiny_pipeline(folder, size=16, vae="tiny", sampling=Sampling(steps=1, guidance=1.0, batch=1))
+
+
+def test_what_was_learnt_is_exported(tiny: Path, call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    from diffusers import StableDiffusionPipeline
+
+    monkeypatch.undo()
+    monkeypatch.chdir(Path(str(tiny)).parent)
+    photos(Path("photos"), 1)
+    instant(monkeypatch, load_generator(str(tiny)))
+    words = [*NEW, "--model", str(tiny), "--encoder", "judge", "--trainer", "dreambooth-lora", "--steps", "1"]
+    assert call(*words, "--pictures", "0", "--class-images", "photos")[0] == 0
+    status, said = call("personalize", "export", "run", "whole")
+    assert (status, said["form"], said["base"], said["license"], said["references"]) == (
+        0,
+        "pipeline",
+        "model",
+        None,
+        1,
+    )
+    learner = Campaign.open("run").learner
+    pipeline = StableDiffusionPipeline.from_pretrained("whole")
+    for name, value in learner.personalised.unet.state_dict().items():
+        np.testing.assert_array_equal(pipeline.unet.state_dict()[name], value)
+    card = Path("whole/README.md").read_text("utf-8")
+    assert card.startswith('---\nlibrary_name: "diffusers"')
+    assert "# sks toy" in card
+    assert "1 reference picture." in card
+    assert "None was measured." in card
+    assert str(tiny.parent) not in card
+    assert call("personalize", "export", "run", "lora", "--lora")[1]["form"] == "lora"
+    assert {file.name for file in Path("lora").iterdir()} == {"README.md", "pytorch_lora_weights.safetensors"}
+    base = StableDiffusionPipeline.from_pretrained(str(tiny))
+    base.load_lora_weights("lora")
+    assert "pipeline.load_lora_weights" in Path("lora/README.md").read_text("utf-8")
+    status, said = call("personalize", "export", "run", "whole")
+    assert (status, said["error"]) == (2, "whole is there already: choose another name.")
+
+
+def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
+    assert call(*made())[0] == 0
+    status, said = call("personalize", "export", "run", "folder", "--lora")
+    assert (status, "part of the model: export the whole of it" in said["error"]) == (2, True)
+    assert not Path("folder").exists()
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--images", "nowhere"], "nowhere is not a folder"),
+        (["--images", "empty"], "empty has no JPEG"),
+        (["--images", "run.d", "--kind", "thing"], "no kind of subject called 'thing'"),
+        (["--strategy", "psychic"], "No strategy is called 'psychic'"),
+        (["--trainer", "hypnosis"], "No trainer is called 'hypnosis'"),
+        (["--trainer", "ip-adapter"], "--trainer ip-adapter and --adapter go together"),
+        (["--adapter", "x"], "--trainer ip-adapter and --adapter go together"),
+        (["--anchors", "martian"], "no pool of anchors called 'martian'"),
+        (["--anchors", "plain.txt"], "where the subject belongs"),
+        (["--anchors", "bytes.txt"], "bytes.txt cannot be read"),
+        (["--seed", str(2**32)], "out of range"),
+    ],
+)
+def test_names_that_mean_nothing(more: list[str], says: str, call: Call, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    photos(tmp_path / "run.d")
+    lines(tmp_path / "plain.txt", ["a toy in the snow"])
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xfa")
+    status, said = call(*made(*more))
+    assert status == 2
+    assert says in said["error"]
+    assert not Path("run").exists()
+
+
+def test_without_the_extra_one_sentence_says_so(call: Call, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made())[0] == 0
+    monkeypatch.setattr(taught, "NEEDED", ("accelerate", "no_such_package"))
+    says = (
+        "Teaching generators needs packages that are not installed (no_such_package): install them with "
+        "pip install 'desiderata[personalize]'."
+    )
+    for words in (made(), ["personalize", "run", "run"], ["personalize", "sample", "run", "x"]):
+        assert call(*words) == (2, {"error": says})
+    assert call("personalize", "status", "run")[0] == 0
+
+
+def test_each_half_points_to_the_other(run: Path, call: Call, tmp_path: Path):
+    run.rename(tmp_path / "collects")
+    assert call(*made())[0] == 0
+    for words, meant in (
+        (["status", "run"], "personalize status run"),
+        (["report", "run"], "personalize report run"),
+        (["ask", "run"], "personalize run run"),
+        (["export", "run", "x"], "personalize export run"),
+        (["tell", "run", "r001-q01", "x.png"], "personalize pick run"),
+        (["personalize", "status", "collects"], "status collects"),
+        (["personalize", "run", "collects"], "run collects"),
+        (["personalize", "sample", "collects", "x"], "predict collects"),
+        (["personalize", "pick", "collects", "x"], "tell collects"),
+    ):
+        status, said = call(*words)
+        assert status == 2
+        assert said["error"].endswith(f"give `desiderata {meant}`."), said
+    status, said = call("personalize", "new", "collects", *made()[3:])
+    assert (status, "which collects pictures" in said["error"]) == (2, True)
+    status, said = call("personalize", "run", "nowhere")
+    assert (status, said["error"].startswith("nowhere is not a campaign")) == (2, True)
+    assert call("personalize", "run", os.fsdecode(b"caf\xe9"))[0] == 2
+
+
+def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
+    words = [*NEW, *QUICK]
+    assert call(*words)[1]["warning"].startswith("moji-diffusion knows drawn scenes")
+    shutil.rmtree("run")
+    capsys.readouterr()
+    assert main(words) == 0
+    assert capsys.readouterr().err.startswith("moji-diffusion knows drawn scenes")
+
+
+# Progress
+
+
+def test_a_bar_begins_anew_with_every_stage(monkeypatch: pytest.MonkeyPatch, capsys: Capture):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with stages("Loading") as show:
+        show("Learning", 300, 800)
+        show("Learning", 301, 800)
+        show("Drawing", 8, 180)
+    shown = capsys.readouterr().err
+    assert "Drawing" in shown
+    assert "8/180" in shown
+
+
+def test_what_is_shown_names_the_round():
+    seen = []
+    told = taught.Told(lambda what, done, total: seen.append((what, done, total)))
+    told("Learning", 1, 2)
+    told.round = 2
+    told("Drawing candidates", 3, 4)
+    assert seen == [("Learning", 1, 2), ("Round 2: drawing candidates", 3, 4)]
+
+
+# The demonstration
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
+    """A demonstration of a moment."""
+    monkeypatch.setattr(demo_generator, "GENERATOR", str(tiny))
+    instant(monkeypatch, Painter(), Drill())
+
+
+def test_the_end_of_a_demonstration(short: None, tmp_path: Path):
+    told = []
+    assert demo_generator.is_there()
+    campaign = demo_generator.taught(tmp_path / "show", 0, lambda *step: told.append(step))
+    assert len(campaign.rounds) == 1 + demo_generator.ROUNDS
+    assert len(campaign.store.held()) == 4
+    again = demo_generator.taught(tmp_path / "show", 0, lambda *step: told.append(step))
+    assert again.history() == campaign.history()
+    part = demo_generator.section(campaign)
+    assert part.html.count("<img") >= 4 + 3 * len(demo_generator.TEST) * demo_generator.PICTURES
+    with pytest.raises(Exception, match="another demonstration"):
+        demo_generator.taught(tmp_path / "show", 1, lambda *step: None)
+
+
+def test_without_a_bundled_generator_the_demonstration_leaves_that_out(monkeypatch: pytest.MonkeyPatch, tiny: Path):
+    monkeypatch.setattr(demo_generator, "GENERATOR", str(tiny))
+    monkeypatch.setattr(demo_generator, "NEEDED", ("no_such_package",))
+    assert not demo_generator.is_there()
+    monkeypatch.undo()
+    monkeypatch.setattr(demo_generator, "GENERATOR", str(tiny.parent))
+    assert not demo_generator.is_there()
+
+
+def test_a_demonstration_shows_it_in_its_report(short: None, call: Call, monkeypatch: pytest.MonkeyPatch):
+    from contracts.colours import Colours
+
+    monkeypatch.setattr("desiderata.collect.start.PER_CLASS", {"initial": 2, "validation": 2, "test": 1})
+    monkeypatch.setattr("desiderata.collect.build.load_encoder", lambda _: Colours())
+    monkeypatch.setattr("desiderata.cli.demo.METHODS", ("text-influence",))
+    monkeypatch.setattr("desiderata.report.build.realised_gains", lambda *_: {})
+    monkeypatch.setattr("desiderata.report.build._map", lambda *_: None)
+    status, said = call("demo", "show", "--rounds", "1")
+    assert status == 0
+    assert [one["number"] for one in said["generator"]["rounds"]] == [0, 1, 2]
+    page = Path(said["report"]).read_text("utf-8")
+    assert '<section id="generator">' in page
+    assert "A generator learns something that it has never seen" in page
+    assert json.dumps("sks horse")[1:-1] in page
