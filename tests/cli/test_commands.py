@@ -121,7 +121,8 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
     words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2"]
     status, ran = call(*words)
     assert status == 0
-    assert set(ran) == {"run", "rounds", "answered", "skipped", "skipped_because", "accepted"}
+    assert set(ran) == {"run", "rounds", "answered", "skipped", "skipped_because", "accepted", "generated"}
+    assert ran["generated"] is None
     assert [set(one) for one in ran["accepted"]] == [{"query", "file", "label"}] * 6
     assert Path(ran["accepted"][0]["file"]).name.startswith("blue")
     assert ran["accepted"][0]["label"] == "blue"

@@ -169,9 +169,9 @@ def test_a_strategy_without_a_name_and_a_half_that_is_not_there(
 ):
     path = run / "campaign.toml"
     written = path.read_text()
-    path.write_text(written.replace('half = "collect"', 'half = "personalize"'))
+    path.write_text(written.replace('half = "collect"', 'half = "psychic"'))
     assert main(["ask", str(run)]) == 2
-    assert "'personalize' is no half of this library: it must be one of collect." in capsys.readouterr().err
+    assert "'psychic' is no half of this library: it must be one of collect, personalize." in capsys.readouterr().err
     path.write_text(written.replace("[strategy]\nname =", "[strategy]\nsteps ="))
     assert main(["status", str(run)]) == 0
     capsys.readouterr()

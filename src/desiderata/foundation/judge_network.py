@@ -29,7 +29,7 @@ class JudgeConfig:
         size: Pixels on a side of what the network sees.
         widths: Channels at a half, a quarter and an eighth of that size.
         blocks: Residual blocks at a quarter and an eighth of it.
-        hidden: Width of the layer that everything is read from.
+        hidden: Width of the layer between what is pooled over places and what is read from it.
     """
 
     concepts: tuple[str, ...]
@@ -99,9 +99,10 @@ class JudgeNetwork(nn.Module):
         self.places = nn.Conv2d(last, 1 + len(config.concepts), 1)
         self.counting = _Counting((config.size // 8) ** 2, config.most)
         self.hidden = nn.Linear(2 * last, config.hidden)
-        self.correction = nn.Linear(config.hidden, len(config.concepts) * (config.most + 1))
-        self.background = nn.Linear(config.hidden, len(config.backgrounds))
-        self.style = nn.Linear(config.hidden, len(config.styles))
+        read = 2 * last + config.hidden
+        self.correction = nn.Linear(read, len(config.concepts) * (config.most + 1))
+        self.background = nn.Linear(read, len(config.backgrounds))
+        self.style = nn.Linear(read, len(config.styles))
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)
 
@@ -117,13 +118,14 @@ class JudgeNetwork(nn.Module):
         """
         seen = self.eye(2 * pixels - 1)
         places = self.places(seen)
-        hidden = F.relu(self.hidden(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)))
-        correction = self.correction(hidden).unflatten(1, (len(self.config.concepts), -1))
+        pooled = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)
+        whole = torch.cat([pooled, F.relu(self.hidden(pooled))], 1)
+        correction = self.correction(whole).unflatten(1, (len(self.config.concepts), -1))
         return {
             "places": places,
             "counts": self.counting(places) + correction,
-            "background": self.background(hidden),
-            "style": self.style(hidden),
+            "background": self.background(whole),
+            "style": self.style(whole),
         }
 
 

@@ -37,6 +37,7 @@ class JudgeRecipe:
         warmup: Share of `pictures` over which the rate rises.
         weight_decay: Of matrices.
         place_weight: Of the loss of what is where.
+        whole_weight: Of the losses of background and style.
         destroyed: Share of pictures whose objects are destroyed, so that nothing is shown.
         ramp: Share of `pictures` over which distortion and destruction rise from none: what things look like is
             learnt sooner from pictures as they should be.
@@ -51,6 +52,7 @@ class JudgeRecipe:
     warmup: float = 0.01
     weight_decay: float = 0.02
     place_weight: float = 4.0
+    whole_weight: float = 2.0
     destroyed: float = 0.125
     ramp: float = 0.3
     seed: int = 0
@@ -142,8 +144,8 @@ class JudgeTrainer:
             "style": F.cross_entropy(logits["style"], targets.style),
             "places": F.cross_entropy(logits["places"], targets.maps),
         }
-        total = losses["counts"] + losses["background"] + losses["style"]
-        (total + self.recipe.place_weight * losses["places"]).backward()
+        whole = self.recipe.whole_weight * (losses["background"] + losses["style"])
+        (losses["counts"] + whole + self.recipe.place_weight * losses["places"]).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
