@@ -33,6 +33,9 @@ DOUBTFUL = 0.5
 
 QueryId = Annotated[str, typer.Argument(help="The id of the query, as `ask` prints it.", metavar="QUERY")]
 
+ORACLES = ("scene", "archive", "generator")
+"""Who can answer by itself; another name is refused where the oracle is made."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -176,7 +179,9 @@ def run_(
     archive: Annotated[Path | None, typer.Option(help="The folder that the archive oracle searches.")] = None,
     least_similarity: Annotated[
         float | None,
-        typer.Option(help="Of an archive: the least similarity of image and sentence that counts (0.2)."),
+        typer.Option(
+            min=-1, max=1, help="Of an archive: the least similarity of image and sentence that counts (0.2)."
+        ),
     ] = None,
     class_check: Annotated[
         bool | None,
@@ -283,7 +288,7 @@ def _oracle_options(
     }
     given = {name: option for name, option in options.items() if option[1] is not None}
     for flag, _, oracles in given.values():
-        if oracle not in oracles:
+        if oracle in ORACLES and oracle not in oracles:
             wanted = " or ".join(oracles)
             raise DesiderataError(f"{flag} goes with --oracle {wanted}, and the oracle is {oracle}: leave it out.")
     return {name: value for name, (_, value, _) in given.items()}

@@ -56,8 +56,15 @@ def list_models(json: AsJson = False) -> None:
     table = Table("name", "kind", "where", "about", box=None)
     for model in MODELS.values():
         size = f" ({DOWNLOADS[model.name]})" if model.name in DOWNLOADS else ""
-        table.add_row(model.name, model.kind, "bundled" if model.bundled else model.source + size, model.about)
+        where = _bundled(model) if model.bundled else model.source + size
+        table.add_row(model.name, model.kind, where, model.about)
     Console().print(table)
+
+
+def _bundled(model: "ModelEntry") -> str:
+    from desiderata.foundation.registry import locate
+
+    return "bundled" if Path(locate(model.name)).is_dir() else "not in this installation"
 
 
 def info(
