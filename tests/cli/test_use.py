@@ -299,6 +299,14 @@ def test_an_export_before_anything_was_collected(run: Path, tmp_path: Path, call
     assert len(desiderata.load_classifier("out").predict([square("red", 1)])) == 1
 
 
+def test_an_export_says_that_answers_of_an_open_round_are_not_in_it(run: Path, tmp_path: Path, capsys: Capture):
+    assert main(["ask", str(run)]) == 0
+    assert main(["tell", str(run), "r001-q01", str(save(tmp_path / "a.png", "red", 70))]) == 0
+    capsys.readouterr()
+    assert main(["export", str(run), "out"]) == 0
+    assert "Left out: 1 answer of the round that is open, not learnt from so far." in capsys.readouterr().out
+
+
 class Points(EachClass):
     """Asks nobody."""
 

@@ -109,6 +109,9 @@ def export(
         return
     images = count(card.campaign["examples"]["images"], "collected image")
     print(f"Written: {folder}, with {images}; {figures(card.figures)}.")
+    closed = {query.id for query in campaign.queries if query.round <= card.campaign["round"]}
+    if waiting := [answer for answer in campaign.answers if answer.query_id not in closed]:
+        print(f"Left out: {count(len(waiting), 'answer')} of the round that is open, not learnt from so far.")
     print(f"In Python: desiderata.load_classifier({str(folder)!r}).predict(FILES)")
 
 

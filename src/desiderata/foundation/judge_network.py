@@ -79,7 +79,8 @@ class _Counting(nn.Module):
 class JudgeNetwork(nn.Module):
     """The network: early strides, residual blocks, and on top of them what is where, which is then counted.
 
-    Background, style and a correction of the counts are read from the mean and the maximum over all places.
+    Background and style are read from the mean and the maximum over all places. Counts are not: they would pull the
+    features about long before these tell one thing from another.
 
     Args:
         config: Its shape.
@@ -100,11 +101,8 @@ class JudgeNetwork(nn.Module):
         self.counting = _Counting((config.size // 8) ** 2, config.most)
         self.hidden = nn.Linear(2 * last, config.hidden)
         read = 2 * last + config.hidden
-        self.correction = nn.Linear(read, len(config.concepts) * (config.most + 1))
         self.background = nn.Linear(read, len(config.backgrounds))
         self.style = nn.Linear(read, len(config.styles))
-        nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return logits of what pictures show.
@@ -120,10 +118,9 @@ class JudgeNetwork(nn.Module):
         places = self.places(seen)
         pooled = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)
         whole = torch.cat([pooled, F.relu(self.hidden(pooled))], 1)
-        correction = self.correction(whole).unflatten(1, (len(self.config.concepts), -1))
         return {
             "places": places,
-            "counts": self.counting(places) + correction,
+            "counts": self.counting(places),
             "background": self.background(whole),
             "style": self.style(whole),
         }

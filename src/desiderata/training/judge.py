@@ -52,7 +52,7 @@ class JudgeRecipe:
     warmup: float = 0.01
     weight_decay: float = 0.02
     place_weight: float = 4.0
-    whole_weight: float = 2.0
+    whole_weight: float = 1.0
     destroyed: float = 0.125
     ramp: float = 0.3
     seed: int = 0
