@@ -273,7 +273,7 @@ def test_the_judge_is_measured(network: JudgeNetwork):
     assert {"subject", "both_objects", "distorted_style", "large_counts", "held_out_background", "fooled"} <= set(
         figures
     )
-    assert {"identity", "identity_found", "identity_false", "held_out_style"} <= set(figures)
+    assert {"identity", "identity_found", "identity_false", "identity_style"} <= set(figures)
     assert all(0 <= value <= 1 for value in figures.values())
 
 

@@ -45,7 +45,7 @@ def evaluate_judge(judge: Judge, n: int = 1000) -> dict[str, float]:
         pictures whose object was destroyed, only its colours kept, that count as showing it. `identity`: mean
         probability of a held-out subject in pictures that show it, `identity_found` the share above a half,
         `identity_false` the share above a half where its class word is shown in its stead.
-        `held_out_style`: share of pictures in a held-out style that are taken for it.
+        `identity_style`: share of pictures in a held-out style that are taken for it.
     """
     scenes = one_and_two(n, "judge")
     images, maps = _drawn(scenes, "one and two")
@@ -90,7 +90,7 @@ def _held_out(judge: Judge, n: int) -> dict[str, float]:
         "identity": float(np.mean(found)),
         "identity_found": float(np.mean(np.array(found) > 0.5)),
         "identity_false": float(np.mean(np.array(false) > 0.5)),
-        "held_out_style": float(np.mean(styled)),
+        "identity_style": float(np.mean(styled)),
     }
 
 
