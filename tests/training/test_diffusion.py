@@ -13,6 +13,7 @@ from desiderata.foundation.generator import load_generator
 from desiderata.training import corpus, latents, moji_diffusion
 from desiderata.training.autoencoder import AutoencoderRecipe, as_pixels, reconstruction_loss
 from desiderata.training.moji_diffusion import DiffusionRecipe, DiffusionTrainer
+from desiderata.worlds.moji.catalogue import CONCEPTS
 
 RECIPE = DiffusionRecipe(
     pictures=24,
@@ -78,3 +79,22 @@ def test_outlines_count_beside_colours():
     shifted = flat + 0.1
     assert reconstruction_loss(flat, flat, 1.0) == 0
     assert reconstruction_loss(lined, flat, 1.0) > reconstruction_loss(shifted, flat, 1.0)
+
+
+def test_the_head_for_places_hears_the_unet_once(folder: Path):
+    trainer = _trainer(folder)
+    with pytest.raises(RuntimeError, match="has not run"):
+        trainer.places()
+    noisy, when = torch.zeros(2, 4, 16, 16), torch.tensor([5, 900])
+    trainer.unet(noisy, when, trainer.texts(["a photo of a cat", ""]))
+    assert trainer.places().shape == (2, 1 + len(CONCEPTS), 8, 8)
+    with pytest.raises(RuntimeError, match="has not run"):
+        trainer.places()
+    assert not any("places" in name for name in trainer.unet.state_dict())
+
+
+def test_what_stands_where_is_learnt(folder: Path):
+    trainer = _trainer(folder, replace(RECIPE, learning_rate=3e-3, warmup=1, place_weight=1.0))
+    shards: dict[int, latents.Latents] = {}
+    losses = [trainer._step(0, shards)[1] for _ in range(12)]
+    assert losses[-1] < 0.8 * losses[0]

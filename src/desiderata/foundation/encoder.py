@@ -10,13 +10,16 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from desiderata.errors import DesiderataError
-from desiderata.foundation.registry import first_line, load_pretrained
+from desiderata.foundation.registry import OutOfReach, first_line, load_pretrained
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 ImageLike = Image.Image | NDArray[np.uint8]
 """An RGB picture: a Pillow image, or an array of shape (height, width, 3)."""
 
 Item = TypeVar("Item")
+
+BUNDLED = "moji-clip"
+"""The encoder that is always there."""
 
 _TOKENS = 16
 """Sentences are padded to multiples of so many tokens, each by its own length alone."""
@@ -156,11 +159,17 @@ def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: in
         The frozen encoder, in float32.
 
     Raises:
-        DesiderataError: The model cannot be found, reached or read, is not a whole CLIP model, or cannot run on
-            `device`.
+        OutOfReach: The model is not here, and cannot be fetched.
+        DesiderataError: The model cannot be found or read, is not a whole CLIP model, or cannot run on `device`.
     """
-    model, tokenizer = load_model(CLIPModel, name), load_tokenizer(name)
-    processor = load_pretrained(CLIPImageProcessorPil.from_pretrained, name)
+    try:
+        model, tokenizer = load_model(CLIPModel, name), load_tokenizer(name)
+        processor = load_pretrained(CLIPImageProcessorPil.from_pretrained, name)
+    except OutOfReach as error:
+        raise OutOfReach(
+            f"{str(error).rstrip('.')}, or try things out on drawn pictures with {BUNDLED}, which comes with this "
+            "package."
+        ) from error
     return ClipEncoder(model, tokenizer, processor, name, device, batch_size)
 
 

@@ -2,14 +2,20 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from desiderata.errors import DesiderataError
+from desiderata.foundation.hub import local_where_out_of_reach
 
 BUNDLED_ROOT = Path(__file__).parent.parent / "bundled"
 """The folder of the package that holds the bundled models."""
+
+
+class OutOfReach(DesiderataError):
+    """A model is not here, and cannot be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +24,7 @@ class ModelEntry:
 
     Attributes:
         name: The short name, as typed on the command line.
-        kind: "encoder", "decoder" or "generator".
+        kind: "encoder", "decoder", "generator" or "judge".
         source: A folder below `BUNDLED_ROOT`, or a hub id ("owner/model").
         bundled: Whether `source` ships with the package.
         about: One line for a listing.
@@ -39,6 +45,7 @@ MODELS: dict[str, ModelEntry] = {
         ModelEntry(
             "moji-diffusion", "generator", "moji-diffusion", True, "Diffusion trained on the Moji world, 64 px"
         ),
+        ModelEntry("moji-judge", "judge", "moji-judge", True, "Tells what pictures of the Moji world show"),
         ModelEntry("clip-vit-b32", "encoder", "openai/clip-vit-base-patch32", False, "OpenAI CLIP ViT-B/32, 224 px"),
         ModelEntry("clip-vit-l14", "encoder", "openai/clip-vit-large-patch14", False, "OpenAI CLIP ViT-L/14, 224 px"),
         ModelEntry("sd-1.4", "generator", "CompVis/stable-diffusion-v1-4", False, "Stable Diffusion 1.4, 512 px"),
@@ -118,14 +125,16 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
         What `load` returns.
 
     Raises:
-        DesiderataError: Nothing is there, it cannot be reached, or it is not in the expected format.
+        OutOfReach: It is on the hub, which cannot be reached or does not have it.
+        DesiderataError: Nothing is there, or it is not in the expected format.
     """
     source = locate(name)
     try:
-        return load(source)
+        with nullcontext() if Path(source).is_dir() else local_where_out_of_reach():
+            return load(source)
     except Exception as error:  # damaged files let through whatever the parser of each happens to raise
         if isinstance(error, (OSError, ValueError)) and not Path(source).is_dir():
-            raise DesiderataError(
+            raise OutOfReach(
                 f"{source} could not be fetched from the model hub ({first_line(error)}); connect to the internet, "
                 "or download it elsewhere and give the path of its directory."
             ) from error

@@ -39,11 +39,13 @@ class Latents:
 
     Attributes:
         latents: Shape (n, channels, side, side), of unit variance, half precision.
+        maps: Shape (n, 8, 8): 0 where nothing stands, else 1 + the index of the concept.
         objects: Shape (n, 1, side, side), 1 where something stands and 0 elsewhere.
         scenes: Length n.
     """
 
     latents: Tensor
+    maps: Tensor
     objects: Tensor
     scenes: list[Scene]
 
@@ -75,7 +77,8 @@ def latents_shard(folder: Path, index: int, autoencoder: AutoencoderTiny, seed: 
     kept = load_file(tensors)
     side = kept["latents"].shape[-1]
     objects = torch.nn.functional.interpolate((kept["maps"] > 0).half().unsqueeze(1), size=(side, side))
-    return Latents(kept["latents"], objects, [scene_of(record) for record in json.loads(scenes.read_text())])
+    shown = [scene_of(record) for record in json.loads(scenes.read_text())]
+    return Latents(kept["latents"], kept["maps"].long(), objects, shown)
 
 
 @torch.inference_mode()

@@ -3,7 +3,8 @@
 moji-clip's sentence tower is the text encoder, frozen. The U-Net learns to predict velocities (Salimans & Ho, 2022)
 on a schedule that ends in pure noise (Lin et al., 2024), with sentences left out at random for classifier-free
 guidance (Ho & Salimans, 2022). Errors where something stands weigh more: backgrounds are learnt soon, and outlines
-of small things late.
+of small things late. A second head, which the pipeline leaves out, says from the U-Net's features which concept
+stands where: features that know what is shown make a generator learn far sooner (Yu et al., 2025, with DINOv2's).
 """
 
 import json
@@ -21,9 +22,11 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPModel, CLIPTextModel
 
 from desiderata.files import write_text
+from desiderata.foundation.group_norm import quicken
 from desiderata.foundation.registry import locate
 from desiderata.foundation.weights import load_model
 from desiderata.randomness import stream
@@ -31,6 +34,7 @@ from desiderata.training.autoencoder import AutoencoderRecipe, train_autoencoder
 from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
 from desiderata.training.corpus import load_shard, make_corpus
 from desiderata.training.latents import Latents, latents_shard
+from desiderata.worlds.moji.catalogue import CONCEPTS
 from desiderata.worlds.moji.grammar import caption
 
 SAMPLING = {"steps": 25, "guidance": 3.0, "batch": 16}
@@ -54,6 +58,7 @@ class DiffusionRecipe:
         average: Decay of the moving average of the weights.
         dropped: Share of sentences left out.
         objects: How much more an error counts where something stands.
+        place_weight: Of the loss of which concept stands where.
         widths: Channels of the U-Net's two levels.
         autoencoder: How the autoencoder is trained.
         seed: Of scenes, weights, order and noise.
@@ -67,6 +72,7 @@ class DiffusionRecipe:
     average: float = 0.9995
     dropped: float = 0.1
     objects: float = 2.0
+    place_weight: float = 0.25
     widths: tuple[int, int] = (96, 192)
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     seed: int = 0
@@ -104,6 +110,35 @@ def schedule() -> DDIMScheduler:
     )
 
 
+class PlaceHead(nn.Module):
+    """Says which concept stands where from what a U-Net's last layer with attention to the sentence gave.
+
+    Args:
+        unet: The U-Net that is listened to; it must run before this does.
+        width: Channels of that layer.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, width: int) -> None:
+        super().__init__()
+        self.heard: Tensor | None = None
+        self.layers = nn.Sequential(nn.Conv2d(width, width, 1), nn.SiLU(), nn.Conv2d(width, 1 + len(CONCEPTS), 1))
+        unet.up_blocks[0].attentions[-1].register_forward_hook(self._hear)  # pyright: ignore
+
+    def forward(self) -> Tensor:
+        """Return logits (n, 1 + concepts, side, side) for the pictures that the U-Net saw last.
+
+        Raises:
+            RuntimeError: It has seen none since the last call.
+        """
+        heard, self.heard = self.heard, None
+        if heard is None:
+            raise RuntimeError("the U-Net has not run since places were last asked for")
+        return self.layers(heard)
+
+    def _hear(self, _layer: nn.Module, _given: Any, result: Any) -> None:
+        self.heard = result[0] if isinstance(result, tuple) else result.sample
+
+
 class DiffusionTrainer:
     """One training run in one folder.
 
@@ -134,8 +169,11 @@ class DiffusionTrainer:
         self.average.load_state_dict(self.unet.state_dict())
         self.average.requires_grad_(False)
         self.unet.set_attn_processor(AttnProcessor())  # the fused kernel is slow backwards on a processor
+        quicken(self.unet)
+        self.places = PlaceHead(self.unet, recipe.widths[-1]).to(device)
+        learnt = [*self.unet.parameters(), *self.places.parameters()]
         self.optimizer = torch.optim.AdamW(
-            self.unet.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+            learnt, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.alphas = schedule().alphas_cumprod.to(device)
 
@@ -149,7 +187,7 @@ class DiffusionTrainer:
         Returns:
             The pipeline, with the averaged weights.
         """
-        recipe, modules = self.recipe, {"unet": self.unet, "average": self.average}
+        recipe, modules = self.recipe, {"unet": self.unet, "average": self.average, "places": self.places}
         path = self.folder / "moji-diffusion.safetensors"
         about = key_of(*(getattr(recipe, name) for name in vars(recipe) if name != "pictures"), self._marks())
         done = load_checkpoint(path, modules, self.optimizer, about)
@@ -160,7 +198,10 @@ class DiffusionTrainer:
             losses.append(self._step(step, shards))
             if step % every == every - 1:
                 rate = (step + 1 - done) * recipe.batch / (time.monotonic() - started)
-                self.report(f"step {step + 1}/{total} loss {np.mean(losses):.4f} {rate:.1f} pictures/s")
+                velocity, places = np.mean(losses, 0)
+                self.report(
+                    f"step {step + 1}/{total} velocity {velocity:.4f} places {places:.4f} {rate:.1f} pictures/s"
+                )
                 losses.clear()
             if step % save_every == save_every - 1:
                 save_checkpoint(path, modules, self.optimizer, step + 1, about)
@@ -190,7 +231,7 @@ class DiffusionTrainer:
             module.float()
         write_text(folder / "sampling.json", json.dumps(SAMPLING, indent=2) + "\n")
 
-    def _step(self, step: int, shards: dict[int, Latents]) -> float:
+    def _step(self, step: int, shards: dict[int, Latents]) -> tuple[float, float]:
         recipe = self.recipe
         draws = stream(recipe.seed, "diffusion", step)
         shard = self._shard(step, shards)
@@ -208,8 +249,10 @@ class DiffusionTrainer:
         with torch.autocast(self.device, torch.bfloat16):
             condition = self.texts(said)
             velocity = self.unet(noisy.contiguous(memory_format=torch.channels_last), steps, condition).sample
+            places = self.places()
         error = (velocity.float() - wanted).square()
-        loss = (error * weight).mean() / weight.mean()
+        place_loss = F.cross_entropy(places.float(), shard.maps[rows].to(self.device))
+        loss = (error * weight).mean() / weight.mean() + recipe.place_weight * place_loss
         loss.backward()
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
         for group in self.optimizer.param_groups:
@@ -220,7 +263,7 @@ class DiffusionTrainer:
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.unet.parameters(), strict=True):
                 mean.lerp_(now, 1 - keep)
-        return error.mean().item()
+        return error.mean().item(), place_loss.item()
 
     @torch.no_grad()
     def texts(self, sentences: list[str]) -> Tensor:
