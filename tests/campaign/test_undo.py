@@ -70,6 +70,26 @@ def test_a_skip_is_taken_back_with_its_reason(campaign: Campaign):
     assert campaign.ask()[0] == one
 
 
+@pytest.mark.parametrize("last", ["answered", "skipped"])
+def test_a_round_that_is_left_for_the_next_ask_to_close_can_be_mended_to_its_end(last: str, tmp_path: Path):
+    whole, campaign = make(tmp_path / "whole"), make(tmp_path / "run")
+    for one in (whole, campaign):
+        for query, seed in zip(one.ask(), (0, 1)):
+            one.tell(query, image(seed), close=one is whole)
+    assert [one.rounds[-1].number for one in (whole, campaign)] == [1, 0]
+    assert campaign.undo("r001-q02").status == "answered"
+    if last == "skipped":
+        campaign.skip("r001-q02", "no", close=False)
+        assert campaign.undo("r001-q02").status == "skipped"
+    opened(tmp_path / "run").tell("r001-q02", image(1), close=False)
+    for one in (whole, campaign):
+        assert [query.id for query in one.ask()] == ["r002-q01", "r002-q02"]
+    assert without_withdrawals(campaign.history()) == json.loads(whole.history())
+    assert campaign.store.weights(1) == whole.store.weights(1)
+    with pytest.raises(CannotUndo, match="because its round 1 is closed"):
+        campaign.undo("r001-q02")
+
+
 def test_a_mended_campaign_learns_what_one_that_was_right_at_once_learns(tmp_path: Path):
     right, mended = make(tmp_path / "right"), make(tmp_path / "mended")
     for one in (right, mended):

@@ -41,6 +41,7 @@ def test_new_counts_what_it_found(images: Path, call: Call):
         "examples",
         "copies_left_out",
         "files_left_out",
+        "unreadable_left_out",
         "round",
         "warning",
     }
@@ -85,28 +86,31 @@ def test_a_picture_in_two_parts_is_only_learnt_from(images: Path, tmp_path: Path
 def test_ask_tell_and_skip(run: Path, call: Call, tmp_path: Path):
     status, asked = call("ask", run)
     assert status == 0
-    assert set(asked) == {"run", "round", "queries"}
-    assert asked["round"] == 1
+    assert set(asked) == {"run", "round", "queries", "closed"}
+    assert (asked["round"], asked["closed"]) == (1, None)
     assert [set(query) for query in asked["queries"]] == [QUERY_KEYS] * 3
     assert call("ask", run)[1] == asked
     status, told = call("tell", run, "r001-q01", save(tmp_path / "a.png", "red", 70), "--label", "red")
     assert status == 0
-    assert set(told) == {"run", "query", "answers", "open", "closed"}
+    assert set(told) == {"run", "query", "answers", "open"}
     assert [set(answer) for answer in told["answers"]] == [{"image", "label", "weight", "source"}]
     assert told["answers"][0]["label"] == "red"
-    assert (told["open"], told["closed"]) == (["r001-q02", "r001-q03"], None)
+    assert told["open"] == ["r001-q02", "r001-q03"]
     status, skipped = call("skip", run, "r001-q02", "--reason", "cannot find this")
     assert status == 0
-    assert set(skipped) == {"run", "query", "reason", "open", "closed"}
+    assert set(skipped) == {"run", "query", "reason", "open"}
     _, last = call("skip", run, "r001-q03", "--reason", "no")
     assert last["open"] == []
-    assert set(last["closed"]) == ROUND_KEYS
-    assert last["closed"]["number"] == 1
+    assert len(Campaign.open(run).rounds) == 1, "whoever asks next closes it"
+    _, asked = call("ask", run)
+    assert set(asked["closed"]) == ROUND_KEYS
+    assert (asked["closed"]["number"], asked["round"]) == (1, 2)
+    assert call("ask", run)[1] == asked | {"closed": None}
 
 
 def test_tell_takes_folders_and_stdin(run: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     call("ask", run)
-    save(tmp_path / "found" / "deep" / "a.png", "blue", 80)
+    save(tmp_path / "found" / "Blue" / "deep" / "a.png", "blue", 80)
     save(tmp_path / "found" / "b.png", "blue", 81)
     (tmp_path / "found" / "notes.txt").touch()
     buffer = io.BytesIO()
@@ -115,6 +119,51 @@ def test_tell_takes_folders_and_stdin(run: Path, call: Call, tmp_path: Path, mon
     status, told = call("tell", run, "r001-q01", tmp_path / "found", "-")
     assert status == 0
     assert len(told["answers"]) == 3
+
+
+def labels_told(told: dict) -> list[str]:
+    return [answer["label"] for answer in told["answers"]]
+
+
+def test_folders_that_are_called_like_classes_say_what_is_in_them(
+    run: Path, call: Call, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    call("ask", run)
+    for label in ("red", "green"):
+        for i in (80, 81):
+            save(tmp_path / "found" / label / "deep" / f"{i}.png", label, i)
+    save(tmp_path / "found" / "b.png", "blue", 80)
+    told = call("tell", run, "r001-q01", "found")[1]
+    assert labels_told(told) == ["blue", "green", "green", "red", "red"], "the one in no sub-folder is what was asked"
+    call("undo", run, "r001-q01")
+    assert labels_told(call("tell", run, "r001-q01", "found/red", "found/green")[1]) == ["red"] * 2 + ["green"] * 2
+    call("undo", run, "r001-q01")
+    with monkeypatch.context() as patched:
+        patched.chdir("found/red")
+        assert labels_told(call("tell", run, "r001-q01", ".")[1]) == ["red", "red"]
+    call("undo", run, "r001-q01")
+    assert main(["tell", str(run), "r001-q01", "found"]) == 0
+    assert "r001-q01: 5 images (1 of blue, 2 of green, 2 of red) recorded." in capsys.readouterr().out
+
+
+def test_folders_that_are_called_otherwise_are_refused_unless_somebody_says_what_they_show(
+    run: Path, call: Call, tmp_path: Path
+):
+    call("ask", run)
+    save(tmp_path / "found" / "sky" / "a.png", "blue", 80)
+    status, refused = call("tell", run, "r001-q01", "found")
+    assert status == 2
+    assert refused["error"] == (
+        "found/sky is called like none of the classes, blue, green, red: rename it, or say with --label what all the "
+        "images show."
+    )
+    assert call("tell", run, "r001-q01", "found/sky")[0] == 0, "a folder of one's own may have any name"
+    call("undo", run, "r001-q01")
+    assert labels_told(call("tell", run, "r001-q01", "found", "--label", "blue")[1]) == ["blue"]
+    call("undo", run, "r001-q01")
+    save(tmp_path / "found" / "red" / "a.png", "red", 80)
+    error = call("tell", run, "r001-q01", "found", "--label", "blue")[1]["error"]
+    assert error == "found/red is called like the class red, and --label says blue: leave one of them out."
 
 
 def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
@@ -155,7 +204,7 @@ def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive:
     assert ran["skipped_because"] == {"All 15 pictures of the archive are in the campaign already": 3}
 
 
-def test_the_moji_world_with_its_own_oracle(call: Call, monkeypatch: pytest.MonkeyPatch):
+def test_the_moji_world_with_its_own_oracle(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("desiderata.collect.start.PER_CLASS", {"initial": 2, "validation": 2, "test": 1})
     status, made = call("new", "run", "--world", "moji", "--setting", "narrow", "--encoder", "colours")
     assert status == 0
@@ -165,7 +214,12 @@ def test_the_moji_world_with_its_own_oracle(call: Call, monkeypatch: pytest.Monk
     assert (ran["answered"], ran["skipped"], ran["skipped_because"]) == (10, 0, {})
     assert {one["file"] for one in ran["accepted"]} == {None}
     campaign = Campaign.open("run")
-    assert [answer.label for answer in campaign.answers] == [query.label for query in campaign.queries]
+    capsys.readouterr()
+    assert main(["ask", "run"]) == 0
+    assert "no photograph will fit; to let it answer itself: desiderata run run --oracle scene --rounds 2\n" in (
+        capsys.readouterr().out
+    )
+    assert [answer.label for answer in campaign.answers] == [query.label for query in campaign.queries[:10]]
     assert {answer.source for answer in campaign.answers} == {"scene"}
 
 
@@ -285,9 +339,54 @@ def test_unreadable_images_are_counted_and_named(images: Path, tmp_path: Path, c
         (images / "green" / f"empty{i}.png").touch()
     assert main(["new", "x", "--images", str(images), "--encoder", "colours"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("5 of 23 images cannot be read (")
-    assert "and 2 more): remove them, or give other copies." in err
+    assert err.startswith("5 of 23 images are damaged or cannot be used (")
+    assert "empty0.png, " in err
+    assert " and 2 more): give other copies, remove them, or leave them out with --skip-unreadable." in err
     assert not (tmp_path / "x").exists()
+
+
+def test_damaged_images_are_left_out_where_that_is_wanted(images: Path, call: Call, capsys: Capture):
+    (images / "red" / "3.png").write_bytes(b"GIF89a")
+    (images / "green" / "2.png").write_bytes((images / "green" / "1.png").read_bytes()[:-40])
+    words = ["--images", images, "--encoder", "colours", "--skip-unreadable"]
+    status, made = call("new", "run", *words)
+    assert status == 0
+    assert sum(made["examples"].values()) == 16
+    assert [Path(file).name for file in made["unreadable_left_out"]] == ["2.png", "3.png"]
+    assert main(["new", "other", *map(str, words)]) == 0
+    assert "2 damaged images left out (2.png, 3.png)." in capsys.readouterr().out
+    assert call("ask", "run")[0] == 0, "it is opened again as any other"
+    call("report", "run")
+    assert "--skip-unreadable --" in Path("run/report.html").read_text("utf-8")
+    for i in range(6):
+        (images / "blue" / f"{i}.png").write_bytes(b"")
+    refused = call("new", "x", *words)[1]["error"]
+    assert (
+        refused == "No initial picture of blue is left once copies and damaged ones are left out: add different ones."
+    )
+    assert call("new", "x", "--world", "moji", "--skip-unreadable")[1]["error"].startswith("--skip-unreadable goes")
+
+
+def test_test_pictures_that_are_learnt_from_are_no_test(images: Path, tmp_path: Path, call: Call, capsys: Capture):
+    words = ["new", "x", "--images", images, "--encoder", "colours"]
+    for part, seen in (("test", "learn from or validate on"), ("validation", "learn from")):
+        refused = call(*words, f"--{part}", images)[1]["error"]
+        assert refused.startswith(f"All 18 {part} pictures, such as ")
+        assert f"are among those to {seen} as well, and accuracy on known pictures tells nothing: give" in refused
+    assert not (tmp_path / "x").exists()
+    for label in CLASSES:
+        save(tmp_path / "measure" / label / "new.png", label, 60)
+    save(tmp_path / "measure" / "red" / "seen.png", "red", 0)
+    made = call("new", "a", *words[2:], "--test", "measure")[1]
+    assert made["warning"] == (
+        "1 of 4 test pictures is among those to learn from or validate on as well: it was left out, so that accuracy "
+        "is measured on the 3 that the classifier has not seen."
+    )
+    assert main(["new", "b", *map(str, words[2:]), "--test", "measure"]) == 0
+    assert capsys.readouterr().err == f"{made['warning']}\n"
+    save(tmp_path / "measure" / "red" / "new.png", "red", 1)
+    error = call(*words, "--test", "measure")[1]["error"]
+    assert error == "No test picture of red is left once copies are left out: add different ones."
 
 
 def test_one_picture_under_two_classes_is_an_error(images: Path, capsys: Capture):
@@ -366,12 +465,27 @@ def test_doubtful_sentences_are_marked():
     assert said() == ""
 
 
-def test_a_class_may_be_spelt_as_its_folder(images: Path, call: Call, tmp_path: Path):
+@pytest.mark.parametrize("spelt", ["dark_red", "Dark Red", "DARK_red"])
+def test_a_class_may_be_spelt_as_its_folder_and_in_large_letters(
+    spelt: str, images: Path, call: Call, tmp_path: Path
+):
     (images / "red").rename(images / "dark_red")
     call("new", "run", "--images", images, "--encoder", "colours")
     call("ask", "run")
-    told = call("tell", "run", "r001-q01", save(tmp_path / "a.png", "red", 70), "--label", "dark_red")[1]
+    told = call("tell", "run", "r001-q01", save(tmp_path / "a.png", "red", 70), "--label", spelt)[1]
     assert told["answers"][0]["label"] == "dark red"
+
+
+def test_a_class_that_is_nearly_spelt_is_suggested(run: Path, call: Call, tmp_path: Path):
+    call("ask", run)
+    words = ["tell", run, "r001-q01", save(tmp_path / "a.png", "red", 70), "--label"]
+    near, far = (call(*words, label)[1]["error"] for label in ("Gren", "giraffe"))
+    assert near == (
+        "'Gren' is none of the classes of this campaign (did you mean green?): they are blue, green, red."
+    )
+    assert far == "'giraffe' is none of the classes of this campaign: they are blue, green, red."
+    save(tmp_path / "green" / "a.png", "green", 70)
+    assert call("tell", run, "r001-q01", "green", "--label", "Gren")[1]["error"] == near
 
 
 def test_a_run_names_what_it_took_and_why_it_skipped(run: Path, archive: Path, capsys: Capture):
@@ -392,7 +506,7 @@ def test_the_report_lists_what_was_typed_to_answer(run: Path, tmp_path: Path, ca
     call("tell", run, "r001-q02", save(tmp_path / "a.png", "green", 70))
     call("report", run)
     page = (run / "report.html").read_text("utf-8")
-    assert "\ndesiderata ask run  # for each round\ndesiderata tell run r001-q02 FILES</code>" in page
+    assert "\ndesiderata ask run\ndesiderata tell run r001-q02 FILES</code>" in page
     assert "--strategy text-influence" in page
 
 

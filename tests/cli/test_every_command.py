@@ -1,6 +1,7 @@
 """What holds for every command: it speaks JSON, and its figures do not depend on which of them came before."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,32 @@ def test_the_help_shows_json_as_it_is(capsys: pytest.CaptureFixture[str]):
     assert '{"error": "..."}' in " ".join(capsys.readouterr().out.split())
 
 
+GROUPS = {words[:-1] for words in COMMANDS}
+
+
+def letters(text: str) -> str:
+    """Return what is left of a text without blanks and frames, so that it may have been wrapped anywhere."""
+    return re.sub(r"[\s│]", "", text)
+
+
+@pytest.mark.parametrize("words", [*sorted(GROUPS), *COMMANDS], ids=" ".join)
+def test_the_help_of_every_command_shows_its_brackets(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main([*words, "--help"]) == 0
+    shown = letters(capsys.readouterr().out)
+    command = COMMANDS.get(words)
+    texts = [command.help, *(getattr(one, "help", None) for one in command.params)] if command else []
+    for bracket in re.findall(r"\[[^][]*\]", " ".join(text for text in texts if text)):
+        assert letters(bracket) in shown
+
+
+def test_the_help_of_tell_shows_ids_in_brackets(capsys: pytest.CaptureFixture[str]):
+    assert main(["tell", "--help"]) == 0
+    assert "open [ids]." in " ".join(capsys.readouterr().out.split())
+
+
 def test_all_commands_that_fit_use_as_many_threads(
     images: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -75,5 +102,5 @@ def test_all_commands_that_fit_use_as_many_threads(
             used[name] = torch.get_num_threads()
     finally:
         torch.set_num_threads(known)
-    idle = dict.fromkeys(("skip one", "skip two"), 4)
+    idle = dict.fromkeys(("skip one", "skip two", "skip last"), 4)
     assert used == dict.fromkeys(used, 2) | idle, "and those that fit nothing load nothing"

@@ -104,7 +104,7 @@ def test_an_archive_that_disappears_stops_the_run_and_costs_nothing(
     assert {query.status for query in Campaign.open(run).queries} == {"answered"}
 
 
-def test_a_tell_whose_round_cannot_be_closed_says_that_it_is_recorded(
+def test_a_round_that_cannot_be_closed_keeps_what_was_told(
     run: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ):
     call("ask", run)
@@ -112,9 +112,9 @@ def test_a_tell_whose_round_cannot_be_closed_says_that_it_is_recorded(
         call("skip", run, query, "--reason", "no")
     with monkeypatch.context() as patched:
         patched.setattr(build, "load_encoder", another)
-        status, said = call("tell", run, "r001-q03", save(tmp_path / "a.png", "red", 70))
+        assert call("tell", run, "r001-q03", save(tmp_path / "a.png", "red", 70))[0] == 0, "no encoder is needed"
+        status, said = call("ask", run)
     assert status == 2
-    assert said["error"].startswith("r001-q03 is recorded, but its round could not be closed (")
     assert "was made with another encoder" in said["error"]
     assert call("ask", run)[1]["round"] == 2
     assert Campaign.open(run).rounds[1].examples == 1
@@ -199,15 +199,19 @@ def test_a_round_of_answers_is_not_said_to_be_synthesised(
 ):
     monkeypatch.setattr(build, "_strategy", lambda *_: Once())
     call("ask", run)
-    for query in ("r001-q01", "r001-q02"):
+    for query in ("r001-q01", "r001-q02", "r001-q03"):
         call("skip", run, query, "--reason", "no")
     with monkeypatch.context() as patched:
         patched.setattr(Campaign, "settle", killed)
-        assert main(["skip", str(run), "r001-q03", "--reason", "no"]) == 130
+        assert main(["ask", str(run)]) == 130
     capsys.readouterr()
-    assert main(["ask", str(run)]) == 0
     said = "Nothing is asked after round 1: the strategy sees nothing more to gain.\n"
-    assert capsys.readouterr().out == said
+    for closes in (True, False):
+        assert main(["ask", str(run)]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("Round 1 is closed: ") is closes
+        assert out.endswith(said)
+        assert "synthesised" not in out
     assert main(["run", str(run), "--oracle", "archive", "--archive", "images", "--rounds", "5"]) == 0
     out = capsys.readouterr().out
     assert said in out
@@ -243,6 +247,24 @@ def test_a_demonstration_is_not_passed_off_as_another(call: Call, monkeypatch: p
         assert status == 2
         assert says in refused["error"]
         assert refused["error"].endswith("choose another folder, or give its setting and seed.")
+
+
+def test_a_demonstration_says_what_it_does_where_there_is_no_terminal(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("desiderata.collect.start.PER_CLASS", {"initial": 2, "validation": 2, "test": 1})
+    monkeypatch.setattr("desiderata.collect.build.load_encoder", lambda _: Colours())
+    monkeypatch.setattr("desiderata.cli.demo_generator.is_there", lambda: False)
+    assert main(["demo", "show", "--rounds", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"{method}: {stage}"
+        for method in ("TextInfluence", "RandomText", "GenMQD")
+        for stage in ("looking at the first pictures", "round 1 of 2", "round 2 of 2")
+    ] + ["Writing the report"]
+    assert "The whole story" in out
+    assert main(["demo", "show", "--rounds", "2", "--json"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_classes_with_names_that_mean_something_elsewhere(images: Path, archive: Path, call: Call):

@@ -68,6 +68,13 @@ def test_undo_in_words(run: Path, tmp_path: Path, capsys: Capture):
         assert main(["undo", str(run), query]) == 2
         assert capsys.readouterr().err == f"Query {query} is open, so that there is nothing to undo.\n"
         assert main(["skip", str(run), query, "--reason", "no"]) == 0
+    assert "desiderata ask" in (out := capsys.readouterr().out)
+    assert out.endswith(f"until then `desiderata undo {run} r001-q03` takes it back.\n")
+    assert main(["undo", str(run), "r001-q03"]) == 0, "the last answer of a round, too"
+    assert main(["skip", str(run), "r001-q03", "--reason", "no"]) == 0
+    capsys.readouterr()
+    assert main(["ask", str(run)]) == 0
+    assert capsys.readouterr().out.startswith("Round 1 is closed: ")
     assert main(["undo", str(run), "r001-q03"]) == 2
     assert "any more, because its round 1 is closed" in capsys.readouterr().err
     assert main(["undo", str(run), "r007-q01"]) == 2
@@ -209,7 +216,10 @@ def test_export_writes_weights_a_card_and_an_image_folder(collected: Path, tmp_p
         "sentence": "a photo of a blue",
         "source": "archive",
         "weight": "1.0",
+        "original": rows[0]["original"],
     }
+    assert rows[0]["original"].startswith("blue")
+    assert len({row["original"] for row in rows}) == len(rows)
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*.png")) == sorted(row["file"] for row in rows)
     world = read_folders(out / "images")
     assert world.classes == CLASSES

@@ -11,6 +11,8 @@ from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.collect import build
 from desiderata.collect.learner import CollectLearner
+from desiderata.collect.start import LeftOut
+from desiderata.collect.toolbox import RetrievalDescriber
 from desiderata.errors import DesiderataError
 
 
@@ -37,8 +39,8 @@ def config(images: Path, strategy: str = "random-text", **options) -> Config:
 
 @pytest.mark.parametrize("strategy", ["random-text", "genmqd", "text-influence"])
 def test_a_campaign_made_from_names_is_built_again_from_its_directory(strategy: str, images: Path, tmp_path: Path):
-    made, copies = build.create(tmp_path / "run", config(images, strategy), None)
-    assert copies == 0
+    made, left_out = build.create(tmp_path / "run", config(images, strategy), None)
+    assert left_out == LeftOut()
     asked = made.ask()
     assert sorted(query.label for query in asked) == sorted(CLASSES)
     opened = Campaign.open(tmp_path / "run")
@@ -78,6 +80,16 @@ def test_a_bank_is_kept_for_as_long_as_the_text_tower_is(tower: str, fresh: bool
     assert other.read == (6 + 12 if fresh else 6)
     for name in CLASSES:
         np.testing.assert_array_equal(bank.embeddings[name], other.texts(sentences[name]))
+
+
+def test_the_decoder_of_drawn_scenes_is_for_the_drawn_world(images: Path):
+    encoder = Colours()
+    encoder.name = "moji-clip"
+    own = build.toolbox(config(images, "genmqd"), encoder, CLASSES)
+    assert isinstance(own.describer, RetrievalDescriber)
+    assert not any("blueprint" in text for texts in own.bank.sentences.values() for text in texts)
+    drawn = Config(half="collect", world={"kind": "moji"}, encoder="moji-clip", strategy={"name": "genmqd"})
+    assert isinstance(build.toolbox(drawn, encoder, ("cat", "dog")).describer, build._DecoderWhenNeeded)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,14 @@ def test_a_campaign_of_ones_own_asks_and_is_told(tmp_path: Path):
     assert again.config.world["images"] == str((tmp_path / "photos").resolve())
 
 
+def test_damaged_pictures_are_left_out_where_that_is_wanted(photos: Path):
+    (photos / "red" / "0.png").write_bytes(b"")
+    with pytest.raises(DesiderataError, match=r"1 of 12 images is damaged or cannot be used \(.*0\.png is empty"):
+        new_campaign("runs/pets", images="photos", encoder="colours")
+    campaign = new_campaign("runs/pets", images="photos", encoder="colours", skip_unreadable=True)
+    assert len(campaign.store.held()) == 11
+
+
 def test_nothing_is_left_where_a_strategy_does_not_exist(tmp_path: Path):
     with pytest.raises(DesiderataError, match="choose"):
         new_campaign("runs/pets", images="photos", encoder="colours", strategy="psychic")

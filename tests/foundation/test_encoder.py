@@ -16,6 +16,7 @@ from contracts.tiny_clip import few_words, tiny_clip
 from desiderata.campaign.config import Config
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
+from desiderata.foundation import hub
 from desiderata.foundation.encoder import ClipEncoder, load_encoder
 from desiderata.foundation.registry import BUNDLED_ROOT, content_key, load_pretrained, locate
 
@@ -101,8 +102,50 @@ def test_a_folder_without_a_model_says_what_it_needs(tmp_path: Path):
 def test_the_hub_out_of_reach_is_said_plainly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(DesiderataError, match="could not be fetched from the model hub"):
+    with pytest.raises(DesiderataError, match="could not be fetched from the model hub") as error:
         load_encoder("desiderata-tests/no-such-model")
+    assert str(error.value).endswith(
+        "or try things out on drawn pictures with moji-clip, which comes with this package."
+    )
+    assert one_sentence(error)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_and_quietly(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    asked: list[str] = []
+
+    def nobody(_client: object, address: str, **options: object) -> None:
+        asked.append(address)
+        assert options == {"timeout": constants.HF_HUB_ETAG_TIMEOUT}
+        raise OSError("Name or service not known")
+
+    def no_waiting(seconds: float) -> None:
+        raise AssertionError(f"{seconds} seconds were waited for another try")
+
+    monkeypatch.setattr(type(get_session()), "head", nobody)
+    monkeypatch.setattr("time.sleep", no_waiting)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(DesiderataError, match="could not be fetched from the model hub"):
+        load_encoder("openai/clip-vit-base-patch32")
+    assert asked == [constants.ENDPOINT]
+    assert constants.HF_HUB_OFFLINE is False, "what comes later is asked for anew"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_hub_that_answers_is_left_to_its_client(monkeypatch: pytest.MonkeyPatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(hub, "_answers", lambda _address: True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert load_pretrained(lambda _source: constants.HF_HUB_OFFLINE, "owner/model") is False
+    monkeypatch.setattr(hub, "_answers", lambda _address: False)
+    assert load_pretrained(lambda _source: constants.HF_HUB_OFFLINE, "owner/model") is True
+    assert load_pretrained(lambda _source: constants.HF_HUB_OFFLINE, "moji-clip") is False, "a directory needs no hub"
 
 
 def test_pickled_weights_are_not_loaded(folder: Path, tmp_path: Path):
@@ -180,7 +223,9 @@ def test_damaged_directories_are_one_sentence(damage: Callable[[Path], object], 
     assert one_sentence(error)
 
 
-def test_what_goes_wrong_with_a_fetched_model_is_not_put_down_to_the_network():
+def test_what_goes_wrong_with_a_fetched_model_is_not_put_down_to_the_network(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub, "_answers", lambda _address: True)
+
     def broken(_source: str) -> None:
         raise KeyError("hidden_act")
 

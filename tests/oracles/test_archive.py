@@ -19,9 +19,10 @@ from desiderata.campaign.records import Query
 from desiderata.describe.template import plain
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import load_encoder
-from desiderata.oracles.archive import NONE_OF_THESE, ArchiveOracle
+from desiderata.oracles.archive import ArchiveOracle
 from desiderata.oracles.by_text import ByText
 from desiderata.oracles.scene import scene_oracle
+from desiderata.oracles.zero_shot import NONE_OF_THESE
 
 RNG = np.random.default_rng(0)
 

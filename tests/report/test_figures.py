@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desiderata.report import Curve, Report, figures, layout, svg
+from desiderata.report.data import FeatureMap
 from desiderata.report.layout import Points
 
 
@@ -122,3 +123,30 @@ def test_what_was_collected_is_named():
     curve = Curve("m", np.array([0, 5]), np.full((1, 2), 0.5))
     text = svg.inline(figures.curves(Report(title="t", curves=[curve], unit="example"), 720), "c", "d")
     assert "examples collected" in text
+
+
+def test_names_of_classes_stand_among_their_own_pictures():
+    rng = np.random.default_rng(0)
+    # "ring" lies around "core", so that the middle of the one is in the midst of the other; "two" in two places
+    angles = rng.uniform(0, 2 * np.pi, 60)
+    places = {
+        "core": rng.normal(0, 0.3, (40, 2)),
+        "ring": 5 * np.stack([np.cos(angles), np.sin(angles)], axis=1),
+        "two": np.concatenate([rng.normal((20, 0), 0.3, (21, 2)), rng.normal((20, 30), 0.3, (20, 2))]),
+        "between": rng.normal((20, 15), 0.3, (30, 2)),
+    }
+    xy = np.concatenate(list(places.values()))
+    labels = [name for name, of in places.items() for _ in of]
+    none = np.zeros((0, 2))
+    points = FeatureMap(xy[::2], xy[1::2], none, none, labels[::2], labels[1::2], [], [])
+    centres = figures.class_centres(points)
+    assert set(centres) == set(places)
+    for name, centre in centres.items():
+        assert np.abs(places[name] - centre).sum(axis=1).min() == 0
+        nearest = np.argsort(np.linalg.norm(xy - centre, axis=1))[:5]
+        assert [labels[i] for i in nearest] == [name] * 5
+    for width in (343, 720):
+        drawn = figures.feature_map(points, width).axes[0]
+        texts = {text.get_text(): text for text in drawn.texts}
+        assert {name: texts[name].get_position() for name in places} == centres
+        assert {text.get_verticalalignment() for text in texts.values()} == {"center"}

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from desiderata.errors import DesiderataError
-from desiderata.worlds.folder import class_name, files_among, folder_names, image_files, other_files, read_folders
+from desiderata.worlds.folder import (
+    class_meant,
+    class_name,
+    files_among,
+    folder_names,
+    image_files,
+    other_files,
+    read_folders,
+)
 
 
 def fill(root: Path, **classes: int) -> Path:
@@ -73,6 +81,24 @@ def test_what_an_archiver_adds_is_ignored_and_other_files_are_known(tmp_path: Pa
     assert world.classes == ("cat", "dog")
     assert len(world.initial) + len(world.validation) == 4
     assert [path.name for path in other_files(tmp_path)] == ["a.tiff", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("spelt", "meant"),
+    [
+        ("tabby cat", "tabby cat"),
+        ("tabby_cat", "tabby cat"),
+        ("Tabby_Cat", "tabby cat"),
+        ("dog", "dog"),
+        ("Dog", "Dog"),
+        ("DOG", None),
+        ("a_b", "a_b"),
+        ("giraffe", None),
+        ("", None),
+    ],
+)
+def test_a_class_is_meant_where_it_is_clear_which(spelt: str, meant: str | None):
+    assert class_meant(spelt, ("tabby cat", "dog", "Dog", "a_b", "a b")) == meant
 
 
 def test_each_class_has_a_folder_that_is_read_back_as_that_class():

@@ -1,6 +1,8 @@
 """The gate that every answer passes: what does not fit is refused whole, before anything is written."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
 
 from desiderata.campaign.images import ImageLike, as_list, digest_of, read_images, to_png
 from desiderata.campaign.records import Answer, Query
@@ -65,7 +67,10 @@ def check(
     classes = store.fact("classes")
     for label in labels:
         if label is not None and label not in classes:
-            raise Refused(f"{label!r} is none of the classes of this campaign: they are {listed(classes)}.")
+            raise Refused(
+                f"{label!r} is none of the classes of this campaign{_meant(label, classes)}: they are "
+                f"{listed(classes)}."
+            )
     answers: dict[str, Answer] = {}
     files: list[bytes] = []
     for (name, picture), label in zip(read_images(images), labels, strict=True):
@@ -76,6 +81,17 @@ def check(
         answers[digest] = Answer(query.id, digest, label or query.label, query.proposal.weight, source)
         files.append(to_png(picture))
     return list(answers.values()), files
+
+
+def names_of(images: ImageLike | Sequence[ImageLike]) -> list[str]:
+    """Return the name, without its folder, of the file of each picture; empty for one that came from no file."""
+    return [Path(image).name if isinstance(image, str | Path) else "" for image in as_list(images)]
+
+
+def _meant(label: str, classes: Sequence[str]) -> str:
+    spelt = {name.casefold(): name for name in classes}
+    near = get_close_matches(label.casefold(), spelt, n=1)
+    return f" (did you mean {spelt[near[0]]}?)" if near else ""
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

@@ -178,16 +178,20 @@ class Campaign:
         images: ImageLike | Sequence[ImageLike],
         labels: Sequence[str | None] | str | None = None,
         source: str = "person",
+        *,
+        close: bool = True,
     ) -> list[Answer]:
         """Record what came back for an open query: all of it, or nothing.
 
-        The round is closed (fitted, measured, recorded) with its last query.
+        The round is closed (fitted, measured, recorded) with its last query, or, without `close`, by whoever asks
+        next, so that until then this answer, too, can be taken back.
 
         Args:
             query: The query or its id.
             images: A picture or several, new to the campaign: files, bytes of files, or pixels.
             labels: What each shows, or one label for all; None stands for the class asked for.
             source: Who answered.
+            close: Whether to close the round if nothing of it is open any more.
 
         Returns:
             What was recorded.
@@ -199,13 +203,19 @@ class Campaign:
         """
         found = gate.find_open(self.store, query)
         answers, files = gate.check(self.store, found, images, labels, source)
-        self.store.add_answers(found, answers, files)
-        with _recorded(found):
-            self.settle()
+        self.store.add_answers(found, answers, files, gate.names_of(images))
+        if close:
+            with _recorded(found):
+                self.settle()
         return answers
 
-    def skip(self, query: Query | str, reason: str) -> None:
+    def skip(self, query: Query | str, reason: str, *, close: bool = True) -> None:
         """Record that an open query will not be answered, and why. It costs nothing.
+
+        Args:
+            query: The query or its id.
+            reason: In a few words.
+            close: As for `tell`.
 
         Raises:
             Refused: The query is not open, or no reason is given.
@@ -215,8 +225,9 @@ class Campaign:
         if not reason.strip():
             raise gate.Refused(f"Query {found.id} cannot be skipped without a reason: give one in a few words.")
         self.store.skip(found, " ".join(reason.split()))
-        with _recorded(found):
-            self.settle()
+        if close:
+            with _recorded(found):
+                self.settle()
 
     def undo(self, query: Query | str) -> Withdrawal:
         """Take back the answer or the skip of a query whose round is not closed yet: it is open again.

@@ -80,6 +80,15 @@ withdrawals = Table(
 """Databases from before there was `undo` lack this table; they get it with the first withdrawal, and until then are
 read as they are. What else is recorded means the same with it and without, so that it takes no version of its own."""
 
+originals = Table(
+    "originals",
+    metadata,
+    Column("image", String, primary_key=True),
+    Column("name", String, nullable=False),
+)
+"""What the files were called that pictures of answers came from. Databases of before lack this table, too, and get it
+with the next such picture."""
+
 rounds = Table(
     "rounds",
     metadata,

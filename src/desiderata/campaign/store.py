@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Executable, Row, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from desiderata.campaign import schema, withdrawals
+from desiderata.campaign import originals, schema, withdrawals
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
 from desiderata.campaign.learner import Held
 from desiderata.campaign.records import Answer, Proposal, Query, Round, Withdrawal
@@ -182,13 +182,16 @@ class Store:
                     answer = Answer(query.id, "", proposal.label, proposal.weight, "synthesis")
                     connection.execute(insert(schema.answers), [answer_row(0, answer)])
 
-    def add_answers(self, query: Query, answers: Sequence[Answer], files: Sequence[bytes]) -> None:
+    def add_answers(
+        self, query: Query, answers: Sequence[Answer], files: Sequence[bytes], names: Sequence[str] = ()
+    ) -> None:
         """Record what came back for an open query, pictures first.
 
         Args:
             query: The query.
             answers: What came.
             files: The picture of each answer, as the content of a PNG file.
+            names: What the file of each answer was called, empty where it came from none; or nothing at all.
 
         Raises:
             QueryDecided: The query is open no longer.
@@ -202,6 +205,7 @@ class Store:
             with self._write() as connection:
                 _decide(connection, query.id, "answered", "")
                 connection.execute(insert(schema.answers), [answer_row(i, one) for i, one in enumerate(answers)])
+                originals.keep(connection, {one.image: name for one, name in zip(answers, names) if name})
         except StoreError as error:
             if isinstance(error.__cause__, IntegrityError):
                 raise Refused(
@@ -316,6 +320,11 @@ class Store:
     def image(self, name: str) -> Path | bytes:
         """Return the stored picture of an answer, as a path or, in memory, as bytes."""
         return self.blobs.where(_image_name(name))
+
+    def originals(self) -> dict[str, str]:
+        """Return what the files were called that answers came from, by the name of the picture; without folders."""
+        with self._one_sentence(), self._engine.connect() as connection:
+            return originals.known(connection)
 
     def weights(self, number: int) -> bytes:
         """Return the learner's weights as they were when a round was closed.

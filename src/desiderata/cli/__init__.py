@@ -16,8 +16,9 @@ from typing import Annotated
 import typer
 
 from desiderata import __version__
-from desiderata.cli.quiet import quiet_hub
+from desiderata.cli.plain_help import as_written
 from desiderata.errors import DesiderataError
+from desiderata.foundation.hub import quiet_hub
 
 GROUPS = ("start", "converse", "look", "use", "personalize", "demo", "bench", "models")
 """Modules of this package, in the order in which help lists their commands."""
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     quiet_hub()
     try:
-        status = app(args=words, prog_name="desiderata", standalone_mode=False)
+        status = as_written(typer.main.get_command(app))(args=words, prog_name="desiderata", standalone_mode=False)
     except DesiderataError as error:
         return _fail(str(error), words)
     except (KeyboardInterrupt, typer.Abort):

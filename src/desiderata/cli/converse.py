@@ -1,7 +1,7 @@
 """`desiderata ask | tell | skip | undo | run`: the conversation."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from desiderata.cli.output import (
     after_json,
     after_words,
     answer_json,
+    closed_words,
     collected,
     command,
     count,
@@ -47,9 +48,11 @@ def register(app: typer.Typer) -> None:
 def ask(run: Run, json: AsJson = False) -> None:
     """Print the open queries: which images the classifier needs next.
 
-    The same ones again until each is answered or skipped.
+    The same ones again until each is answered or skipped. Then the round is closed: its answers are learnt, and
+    cannot be undone any more.
 
-    JSON: run, round, queries [{id, round, label, text, status, reason, evidence}].
+    JSON: run, round, queries [{id, round, label, text, status, reason, evidence}], closed {number, examples,
+    metrics} (the last round that this call closed) or null.
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.progress import spinner
@@ -58,10 +61,18 @@ def ask(run: Run, json: AsJson = False) -> None:
     before = len(campaign.rounds)
     with spinner("Working out what to ask", quiet=json):
         queries = campaign.ask()
+    closed = campaign.rounds[before:]
     number = queries[0].round if queries else campaign.rounds[-1].number
     if json:
-        show_json({"run": str(run), "round": number, "queries": [query_json(query) for query in queries]})
-    elif not queries and len(campaign.rounds) > before and _synthesised(campaign, number):
+        asked = [query_json(query) for query in queries]
+        last = round_json(closed[-1]) if closed else None
+        show_json({"run": str(run), "round": number, "queries": asked, "closed": last})
+        return
+    made = not queries and bool(closed) and _synthesised(campaign, number)
+    for one in closed[:-1] if made else closed:
+        if one.number:
+            print(closed_words(one))
+    if made:
         print(f"Round {number} is closed: its points were synthesised, so that nobody has to bring anything.")
     elif not queries:
         print(f"Nothing is asked after round {number}: the strategy sees nothing more to gain.")
@@ -75,6 +86,9 @@ def ask(run: Run, json: AsJson = False) -> None:
         bring = f"{command('tell', run)} ID FILES"
         print(f"Bring one or more pictures for each with `{bring}`; the first tell closes a query.")
         print(f"Such as: {command('tell', run, first)} IMAGE, or: {command('skip', run, first)} --reason …")
+        if campaign.config.world.get("kind") == "moji":
+            answered = command("run", run, "--oracle", "scene", "--rounds", number)
+            print(f"This world is drawn, so that no photograph will fit; to let it answer itself: {answered}")
 
 
 def reasons(query: "Query") -> str:
@@ -101,7 +115,12 @@ def tell(
     run: Run,
     query: QueryId,
     files: Annotated[
-        list[str], typer.Argument(help="Image files, folders of them, or - for one image on stdin.", metavar="FILES…")
+        list[str],
+        typer.Argument(
+            help="Image files, folders of them, or - for one image on stdin. A folder that is called like a class, "
+            "or sub-folders that are, say what the images show.",
+            metavar="FILES…",
+        ),
     ],
     label: Annotated[
         str | None,
@@ -112,21 +131,25 @@ def tell(
 ) -> None:
     """Answer a query with images: all of them are recorded, or none.
 
-    JSON: run, query, answers [{image, label, weight, source}], open [ids], closed {number, examples, metrics} or
-    null.
+    Nothing is learnt from them before the round is closed, which `ask`, `run`, `report`, `predict` and `export` do
+    once nothing of it is open; until then `undo` takes them back.
+
+    JSON: run, query, answers [{image, label, weight, source}], open [ids].
     """
     from desiderata.campaign.loop import Campaign
+    from desiderata.cli.brought import images_brought, in_words
     from desiderata.cli.progress import spinner
 
-    campaign, images = Campaign.open(run), _images(files)
+    campaign = Campaign.open(run)
+    brought = images_brought(files, label, campaign.classes)
+    images, labels = [image for image, _ in brought], [shown for _, shown in brought]
     with spinner("Recording", quiet=json):
-        told = campaign.tell(query, images, _class(label, campaign.classes), source)
+        told = campaign.tell(query, images, labels, source, close=False)
     after = after_json(campaign, query)
     if json:
         show_json(after | {"answers": [answer_json(answer) for answer in told]})
     else:
-        labels = ", ".join(sorted({answer.label for answer in told}))
-        print(f"{query}: {count(len(told), 'image')} of {labels} recorded. {after_words(after)}")
+        print(f"{query}: {in_words(told)} recorded. {after_words(after)}")
 
 
 def skip(
@@ -137,14 +160,14 @@ def skip(
 ) -> None:
     """Say that a query will not be answered. It costs nothing.
 
-    JSON: run, query, reason, open [ids], closed {number, examples, metrics} or null.
+    JSON: run, query, reason, open [ids].
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.progress import spinner
 
     campaign = Campaign.open(run)
     with spinner("Recording", quiet=json):
-        campaign.skip(query, reason)
+        campaign.skip(query, reason, close=False)
     after = after_json(campaign, query)
     if json:
         show_json(after | {"reason": reason})
@@ -154,6 +177,8 @@ def skip(
 
 def undo(run: Run, query: QueryId, json: AsJson = False) -> None:
     """Take back what was told for a query, or its skip, while its round is not closed. The record keeps that it was.
+
+    A round of which nothing is open is closed by the next `ask`, `run`, `report`, `predict` or `export`.
 
     JSON: run, query, withdrawn {status, reason, answers [{image, label, weight, source}]}, open [ids].
     """
@@ -258,15 +283,6 @@ def run_(
     print(f"Before: {figures(closed[0].metrics)}.\nNow:    {figures(closed[-1].metrics)}.")
 
 
-def _class(label: str | None, classes: Sequence[str]) -> str | None:
-    """Return the class that is meant by `label`: itself, or the one whose folder is spelt so."""
-    from desiderata.worlds.folder import class_name
-
-    if label is None or label in classes or (read := class_name(label)) not in classes:
-        return label
-    return read
-
-
 def _oracle_options(
     oracle: str,
     archive: Path | None,
@@ -300,13 +316,3 @@ def _generated(counts: Mapping[str, int], *, left_out: bool) -> str:
         f"{counts['failed']} did not look like the class asked for and {'stayed out' if left_out else 'were kept'}"
     )
     return f"{drew}: {unlike}, {counts['blanked']} were blanked by its safety checker."
-
-
-def _images(files: list[str]) -> list[Path | bytes]:
-    from desiderata.campaign.images import MOST_BYTES
-    from desiderata.worlds.folder import files_among
-
-    found: list[Path | bytes] = []
-    for name in files:
-        found += [sys.stdin.buffer.read(MOST_BYTES + 1)] if name == "-" else files_among([Path(name)])
-    return found

@@ -48,7 +48,7 @@ def demo(
     path = out / "report.html"
     check_writable(path)
     campaigns: list[Campaign] = []
-    with bar("Starting", quiet=json) as progress:
+    with bar("Starting", quiet=json, lines=True) as progress:
         done, steps = 0, len(METHODS) * (rounds + 1)
         for method in METHODS:
             progress(done, steps, f"{NAMES.get(method, method)}: looking at the first pictures")
@@ -63,9 +63,9 @@ def demo(
             campaigns.append(campaign)
     generator = None
     if demo_generator.is_there():
-        with stages("Teaching a generator", quiet=json) as show:
+        with stages("Teaching a generator", quiet=json, lines=True) as show:
             generator = demo_generator.taught(out, seed, show)
-    with spinner("Writing the report", quiet=json):
+    with spinner("Writing the report", quiet=json, lines=True):
         options = ["--rounds", str(rounds), "--setting", setting, "--seed", str(seed)]
         again = command("demo", out, *options)
         report = of_campaign(campaigns[0], campaigns[1:], title="Demonstration", command=again)

@@ -9,13 +9,8 @@ import typer
 from desiderata.cli.output import AsJson, Run, collected, command, count, decided, query_json, round_json, show_json
 
 if TYPE_CHECKING:
-    from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Round
-
-
-MOST_TELLS = 10
-"""Of the commands of a report; the rest is counted."""
 
 
 def register(app: typer.Typer) -> None:
@@ -107,46 +102,9 @@ def report(
 
 
 def _write(campaign: "Campaign", path: Path, progress: "Callable[[int, int], None] | None" = None) -> None:
+    from desiderata.cli.again import commands
     from desiderata.report import write_report
     from desiderata.report.build import of_campaign
 
     campaign.settle()
-    write_report(of_campaign(campaign, command=_commands(campaign), progress=progress), path)
-
-
-def _commands(campaign: "Campaign") -> str:
-    """Return what to type to make this campaign again, a command a line; empty for one that was made from Python."""
-    config = campaign.config
-    if config.half != "collect":
-        return ""
-    name = campaign.path.resolve().name if campaign.path else "RUN"
-    return "\n".join([_new(config, name), *_answering(campaign, name)])
-
-
-def _answering(campaign: "Campaign", name: str) -> list[str]:
-    """Return the commands by which its queries were answered."""
-    sources = [answer.source for answer in campaign.answers]
-    rounds = ["--rounds", campaign.rounds[-1].number if campaign.rounds else 1]
-    lines = []
-    if "scene" in sources:
-        lines.append(command("run", name, "--oracle", "scene", *rounds))
-    if "archive" in sources:
-        lines.append(command("run", name, "--oracle", "archive", "--archive", "FOLDER", *rounds))
-    by_hand = {a.query_id: None for a in campaign.answers if a.image and a.source not in ("scene", "archive")}
-    if by_hand:
-        lines.append(f"{command('ask', name)}  # for each round")
-        lines += [f"{command('tell', name, query)} FILES" for query in list(by_hand)[:MOST_TELLS]]
-    if len(by_hand) > MOST_TELLS:
-        lines.append(f"# and {len(by_hand) - MOST_TELLS} more of them")
-    return lines or [command("ask", name)]
-
-
-def _new(config: "Config", name: str) -> str:
-    words = ["new", name]
-    for name, value in config.world.items():
-        if name != "kind":
-            words += [f"--{name.replace('_', '-')}", str(value)]
-        elif value != "folder":
-            words += ["--world", str(value)]
-    words += ["--encoder", config.encoder, "--strategy", str(config.strategy["name"]), "--seed", str(config.seed)]
-    return command(*words, *["--warm-start"] * bool(config.head.get("warm_start")))
+    write_report(of_campaign(campaign, command=commands(campaign), progress=progress), path)

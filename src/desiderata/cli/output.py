@@ -70,24 +70,24 @@ def round_json(round: "Round") -> dict[str, Any]:
 
 
 def after_json(campaign: "Campaign", query_id: str) -> dict[str, Any]:
-    """Return what tell and skip have in common: run, query, open, closed.
-
-    `open` lists the queries of the round that are still open. `closed` is the round that was closed with this query,
-    or null.
-    """
+    """Return what tell, skip and undo have in common: run, query, open (the queries that are still open)."""
     still_open = [query.id for query in campaign.queries if query.status == "open"]
-    decided = next(query for query in campaign.queries if query.id == query_id)
-    last = campaign.rounds[-1]
-    closed = round_json(last) if last.number == decided.round else None
-    return {"run": str(campaign.path), "query": query_id, "open": still_open, "closed": closed}
+    return {"run": str(campaign.path), "query": query_id, "open": still_open}
 
 
 def after_words(after: Mapping[str, Any]) -> str:
     """Return the same for people."""
-    if after["closed"]:
-        closed = after["closed"]
-        return f"Round {closed['number']} is closed: {figures(closed['metrics'])}."
-    return f"{len(after['open'])} still open in this round."
+    if after["open"]:
+        return f"{len(after['open'])} still open in this round."
+    return (
+        f"That was the last of its round, which `{command('ask', after['run'])}` closes (run, report, predict and "
+        f"export do, too); until then `{command('undo', after['run'], after['query'])}` takes it back."
+    )
+
+
+def closed_words(round: "Round") -> str:
+    """Return that a round is closed, and what the classifier is worth after it."""
+    return f"Round {round.number} is closed: {figures(round.metrics)}."
 
 
 def figures(metrics: Mapping[str, float]) -> str:

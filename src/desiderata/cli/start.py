@@ -37,6 +37,9 @@ def new(
         float | None, typer.Option(help="The share of each class that is set aside for validation (0.3).")
     ] = None,
     test: Annotated[Path | None, typer.Option(help="A folder like --images, only to measure on.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave damaged images out; they are an error without it.")
+    ] = False,
     captions: Annotated[
         Path | None, typer.Option(help="Sentences that may be asked for, one a line; general ones without it.")
     ] = None,
@@ -59,7 +62,7 @@ def new(
     """Make a campaign and measure what the classifier is worth before it asks anything.
 
     JSON: run, classes, encoder, strategy, seed, examples {initial, validation, test}, copies_left_out,
-    files_left_out, round, warning (null where there is none).
+    files_left_out, unreadable_left_out [file], round, warning (null where there is none).
     """
     place = _world(locals())
     strategy = _strategy(strategy)
@@ -77,16 +80,17 @@ def new(
         strategy={"name": strategy},
         head={"warm_start": True} if warm_start else {},
     )
-    warning = _warning(place["kind"], config.encoder)
-    if warning and not json:
-        print(warning, file=sys.stderr)
+    drawn = _drawn(place["kind"], config.encoder)
+    if drawn and not json:
+        print(drawn, file=sys.stderr)
     with bar("Embedding images", quiet=json) as progress:
 
         def embedded(done: int, total: int) -> None:
             progress(done, total, "Fitting the classifier" if done == total else None)
 
-        campaign, copies = create(run, config, embedded)
+        campaign, unused = create(run, config, embedded)
     left_out = _left_out(place)
+    shared = [_shared(part, n, rest) for part, (n, rest) in unused.shared.items()]
     parts = Counter(one.part for one in campaign.store.held())
     first = campaign.rounds[0]
     if json:
@@ -98,10 +102,11 @@ def new(
                 "strategy": strategy,
                 "seed": seed,
                 "examples": {part: parts[part] for part in ("initial", "validation", "test")},
-                "copies_left_out": copies,
+                "copies_left_out": unused.copies,
                 "files_left_out": len(left_out),
+                "unreadable_left_out": list(map(str, unused.unreadable)),
                 "round": round_json(first),
-                "warning": warning,
+                "warning": " ".join([drawn or "", *shared]).strip() or None,
             }
         )
         return
@@ -112,9 +117,15 @@ def new(
             f"Accuracy is measured on {count(parts['validation'], 'validation picture')}; give --test FOLDER for a "
             "figure that no question was aimed at."
         )
-    if copies:
-        are = "was left out because it is a copy of another" if copies == 1 else "were left out as copies of others"
-        print(f"{count(copies, 'image')} {are}.")
+    for sentence in shared:
+        print(sentence, file=sys.stderr)
+    if unused.copies:
+        one = unused.copies == 1
+        are = "was left out because it is a copy of another" if one else "were left out as copies of others"
+        print(f"{count(unused.copies, 'image')} {are}.")
+    if unused.unreadable:
+        names = listed([path.name for path in unused.unreadable], 3)
+        print(f"{count(len(unused.unreadable), 'damaged image')} left out ({names}).")
     if left_out:
         names = listed([path.name for path in left_out], 3)
         print(f"{count(len(left_out), 'file')} left out ({names}): only {ALL_OF} images are read.")
@@ -158,7 +169,19 @@ def _check_new(run: Path) -> None:
             )
 
 
-def _warning(kind: str, encoder: str) -> str | None:
+def _shared(part: str, n: int, rest: int) -> str:
+    """Return the warning that pictures of one folder are in another as well."""
+    from desiderata.collect.start import EARLIER
+
+    are, they_were = ("is", "it was") if n == 1 else ("are", "they were")
+    return (
+        f"{n} of {n + rest} {part} pictures {are} among those to {EARLIER[part]} as well: {they_were} left out, so "
+        f"that accuracy is measured on the {rest} that the classifier has not seen."
+    )
+
+
+def _drawn(kind: str, encoder: str) -> str | None:
+    """Return the warning that an encoder knows no photographs, where it does not."""
     from desiderata.foundation.registry import BUNDLED_ROOT
 
     if kind == "folder" and encoder in (DRAWN, str((BUNDLED_ROOT / DRAWN).resolve())):
@@ -180,7 +203,8 @@ def _world(options: dict[str, Any]) -> dict[str, Any]:
     if (options["images"] is None) == (options["world"] is None):
         raise DesiderataError("A campaign starts from your images or from a world: give either --images or --world.")
     if options["world"] is not None:
-        extra = [name for name in ("validation", "validation_share", "test", "captions") if options[name] is not None]
+        mine = ("validation", "validation_share", "test", "captions", "skip_unreadable")
+        extra = [name for name in mine if options[name] not in (None, False)]
         if extra:
             flag = "--" + extra[0].replace("_", "-")
             raise DesiderataError(f"{flag} goes with --images, and a world brings its own: leave one of them out.")
@@ -196,6 +220,8 @@ def _world(options: dict[str, Any]) -> dict[str, Any]:
     paths = {name: options[name] for name in ("images", "validation", "test", "captions")}
     world: dict[str, Any] = {"kind": "folder"}
     world |= {name: str(path.resolve()) for name, path in paths.items() if path is not None}
+    if options["skip_unreadable"]:
+        world["skip_unreadable"] = True
     if options["validation"] is None:
         world["validation_share"] = 0.3 if options["validation_share"] is None else options["validation_share"]
     return world

@@ -21,7 +21,7 @@ from desiderata.campaign.records import Features, Strategy
 from desiderata.campaign.store import Store
 from desiderata.collect.data import LabelledSet
 from desiderata.collect.learner import CollectLearner
-from desiderata.collect.start import Progress, start_from
+from desiderata.collect.start import LeftOut, Progress, start_from
 from desiderata.collect.state import CollectState
 from desiderata.describe.bank import SentenceBank, phrase_bank, read_captions, sort_captions
 from desiderata.errors import DesiderataError
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from desiderata.collect.toolbox import DecapDescriber, Toolbox
 
 DECODERS = {"moji-clip": "moji-decap"}
-"""The decoder that was trained on an encoder; others describe by retrieval from the bank."""
+"""The decoder that was trained on an encoder, for the Moji world, whose sentences are all that it writes; everything
+else is described by retrieval from the bank."""
 
 PROBES = 8
 """How many sentences of a bank tell encoders of one name apart."""
@@ -43,7 +44,7 @@ BANK_SIZE = 1500
 """Sentences for each class of the Moji world, the same ones for every campaign."""
 
 
-def create(path: Path, config: Config, progress: Progress | None = None) -> tuple[Campaign, int]:
+def create(path: Path, config: Config, progress: Progress | None = None) -> tuple[Campaign, LeftOut]:
     """Make the campaign that `config` names: gather, embed, fit, record.
 
     Like `build`, it sets the number of threads of the whole process, because sums over more or fewer threads round
@@ -55,7 +56,7 @@ def create(path: Path, config: Config, progress: Progress | None = None) -> tupl
         progress: Called with the number of pictures embedded and of all pictures.
 
     Returns:
-        The campaign, and how many pictures were left out because they were copies of others.
+        The campaign, and what was found and left out.
 
     Raises:
         DesiderataError: Something named does not exist or cannot be used. Nothing is left at `path` then.
@@ -66,7 +67,7 @@ def create(path: Path, config: Config, progress: Progress | None = None) -> tupl
     start = start_from(config.world, config.seed, encoder, progress)
     learner = _learner(config, encoder, start.classes, start.initial, start.validation, start.test)
     strategy = _strategy(config, encoder, start.classes)
-    return Campaign.create(path, learner=learner, strategy=strategy, config=config), start.copies
+    return Campaign.create(path, learner=learner, strategy=strategy, config=config), start.left_out
 
 
 def build(config: Config, store: Store) -> tuple[CollectLearner, Strategy[CollectState]]:
@@ -173,7 +174,8 @@ def toolbox(config: Config, encoder: Encoder, classes: Sequence[str]) -> "Toolbo
     """Return the frozen models behind a strategy: the encoder, sentences to ask for, and a describer.
 
     The sentences are those of the file `captions` of the world, where there is one, sorted into classes; otherwise
-    those of the Moji grammar at large, or general phrases about any class.
+    those of the Moji grammar at large, or general phrases about any class. Nobody who brings photographs is asked
+    for a blueprint of three moons: the grammar's sentences, and the decoder that writes such, are for the Moji world.
 
     Raises:
         DesiderataError: The captions cannot be read or leave a class out, or the decoder cannot be loaded.
@@ -189,7 +191,7 @@ def toolbox(config: Config, encoder: Encoder, classes: Sequence[str]) -> "Toolbo
     else:
         sentences = phrase_bank(classes)
     bank = _embedded(sentences, encoder)
-    if encoder.name in DECODERS:
+    if encoder.name in DECODERS and config.world.get("kind") == "moji":
         return Toolbox(encoder, tuple(classes), bank, _DecoderWhenNeeded(DECODERS[encoder.name]))
     return Toolbox(encoder, tuple(classes), bank, RetrievalDescriber(bank))
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from desiderata.campaign import holding, recall
@@ -18,15 +18,15 @@ from desiderata.worlds.folder import folder_names
 
 COLLECTED = "collected.csv"
 IMAGES = "images"
-COLUMNS = ("file", "label", "query", "round", "asked_for", "sentence", "source", "weight")
+COLUMNS = ("file", "label", "query", "round", "asked_for", "sentence", "source", "weight", "original")
 
 
 def export_classifier(campaign: Campaign, folder: str | Path) -> card.Card:
     """Write the classifier of a campaign, as its last closed round left it, to a new folder in one step.
 
     The folder holds `head.safetensors` (the weights), `card.json` (classes, encoder, figures), `collected.csv` (a
-    line for each example that was collected) and `images`, which has a sub-folder of pictures for each class of which
-    some were collected. `load_classifier` reads it.
+    line for each example that was collected, with the name of the file that it came from) and `images`, which has a
+    sub-folder of pictures for each class of which some were collected. `load_classifier` reads it.
 
     Args:
         campaign: A campaign that collects pictures.
@@ -47,7 +47,7 @@ def export_classifier(campaign: Campaign, folder: str | Path) -> card.Card:
         (stage / WEIGHTS).write_bytes(campaign.store.weights(last.number))
         (stage / card.FILE).write_text(about.to_json(), "utf-8")
         files = _write_images(campaign, said.answers, learner.classes, stage)
-        (stage / COLLECTED).write_text(_table(said, files), "utf-8", newline="")
+        (stage / COLLECTED).write_text(_table(said, files, campaign.store.originals()), "utf-8", newline="")
     return about
 
 
@@ -98,7 +98,7 @@ def _write_images(campaign: Campaign, answers: Sequence[Answer], classes: Sequen
     return files
 
 
-def _table(said: recall.Said, files: Sequence[str]) -> str:
+def _table(said: recall.Said, files: Sequence[str], originals: Mapping[str, str]) -> str:
     queries = {query.id: query for query in said.queries}
     text = io.StringIO()
     rows = csv.writer(text)
@@ -106,5 +106,6 @@ def _table(said: recall.Said, files: Sequence[str]) -> str:
     for answer, file in zip(said.answers, files, strict=True):
         query = queries[answer.query_id]
         asked = (query.id, query.round, query.label, query.text)
-        rows.writerow((file, answer.label, *asked, answer.source, answer.weight))
+        original = originals.get(answer.image, "")
+        rows.writerow((file, answer.label, *asked, answer.source, answer.weight, original))
     return text.getvalue()

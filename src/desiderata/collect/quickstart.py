@@ -18,6 +18,7 @@ def new_campaign(
     encoder: str = "clip-vit-b32",
     strategy: str = "text-influence",
     seed: int = 0,
+    skip_unreadable: bool = False,
 ) -> Campaign:
     """Make a campaign from folders with one sub-folder of pictures for each class.
 
@@ -29,6 +30,7 @@ def new_campaign(
         encoder: Name, directory or hub id of a CLIP model.
         strategy: Name of a strategy; see `desiderata new --help`.
         seed: Decides every draw.
+        skip_unreadable: Leave damaged files out, which are an error otherwise.
 
     Returns:
         The campaign, ready to ask.
@@ -37,6 +39,8 @@ def new_campaign(
         DesiderataError: A folder or a name cannot be used. Nothing is left at `path` then.
     """
     world: dict[str, Any] = {"kind": "folder", "images": str(Path(images).resolve())}
+    if skip_unreadable:
+        world["skip_unreadable"] = True
     for part, folder in (("validation", validation), ("test", test)):
         if folder is not None:
             world[part] = str(Path(folder).resolve())

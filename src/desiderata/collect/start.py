@@ -1,7 +1,8 @@
 """What a classifier starts from, embedded: the user's folders, or pictures of the Moji world."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from desiderata.campaign.answers import listed
 from desiderata.campaign.features import FeatureCache
-from desiderata.campaign.images import digest_of
+from desiderata.campaign.images import UnreadableImage, digest_of
 from desiderata.collect.data import LabelledSet
 from desiderata.errors import DesiderataError
 from desiderata.worlds.folder import read_folders
@@ -28,6 +29,27 @@ PER_CLASS = {"initial": 10, "validation": 10, "test": 100}
 """How many pictures of each class the Moji world gives, unless the configuration says otherwise."""
 
 
+EARLIER = {"validation": "learn from", "test": "learn from or validate on"}
+"""What the pictures are there for that come before those of a part."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was found and is not used.
+
+    Attributes:
+        copies: How many pictures had come before, in the order initial, validation, test. So no picture is both
+            learnt from and measured on.
+        shared: For a part with a folder of its own, how many of these copies are of a picture of an earlier part,
+            and how many pictures it has left. Parts without such copies are not in it.
+        unreadable: The files that are damaged or cannot be used, where that is no error.
+    """
+
+    copies: int = 0
+    shared: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    unreadable: Sequence[Path] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Start:
     """Everything that is labelled before the first query.
@@ -37,15 +59,14 @@ class Start:
         initial: What the classifier starts from.
         validation: What strategies may look at.
         test: What only the figures look at; None for none.
-        copies: How many pictures were left out because the same picture had come before, in the order initial,
-            validation, test. So no picture is both learnt from and measured on.
+        left_out: What was found besides.
     """
 
     classes: tuple[str, ...]
     initial: LabelledSet
     validation: LabelledSet
     test: LabelledSet | None
-    copies: int
+    left_out: LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +82,8 @@ def start_from(world: Mapping[str, Any], seed: int, encoder: "Encoder", progress
 
     Args:
         world: The table `world` of the configuration. `kind` "folder" goes with `images`, `validation`,
-            `validation_share` and `test` (see `worlds.folder.read_folders`); `kind` "moji" with `setting` and,
-            per class, `initial`, `validation` and `test`.
+            `validation_share` and `test` (see `worlds.folder.read_folders`), and `skip_unreadable`; `kind` "moji"
+            with `setting` and, per class, `initial`, `validation` and `test`.
         seed: Decides every draw.
         encoder: Embeds the pictures.
         progress: Called now and then.
@@ -76,20 +97,35 @@ def start_from(world: Mapping[str, Any], seed: int, encoder: "Encoder", progress
     kinds = {"folder": _folder, "moji": _moji}
     if world.get("kind") not in kinds:
         raise DesiderataError(f"There is no world of the kind {world.get('kind')!r}: choose from {', '.join(kinds)}.")
-    classes, parts = kinds[world["kind"]](world, seed, encoder, progress or (lambda _done, _all: None))
-    kept, copies = _without_copies(parts)
-    for part in ("initial", "validation"):
-        if missing := [label for label in classes if label not in {row.label for row in kept[part]}]:
-            raise DesiderataError(
-                f"No {part} picture of {missing[0]} is left once copies are left out: add different ones."
-            )
+    gather = kinds[world["kind"]]
+    classes, parts, unreadable = gather(world, seed, encoder, progress or (lambda _done, _all: None))
+    kept, copies, shared = _without_copies(parts)
+    for part, asked_for in {"initial": True, "validation": True, "test": bool(world.get("test"))}.items():
+        missing = [label for label in classes if label not in {row.label for row in kept[part]}]
+        if asked_for and missing:
+            raise DesiderataError(_nothing_left(part, missing, parts[part], shared, unreadable))
     sets = {part: _set(rows, classes) for part, rows in kept.items() if rows}
-    return Start(classes, sets["initial"], sets["validation"], sets.get("test"), copies)
+    own = {part: (n, len(kept[part])) for part, n in shared.items() if world.get(part)}
+    left_out = LeftOut(copies, own, tuple(unreadable))
+    return Start(classes, sets["initial"], sets["validation"], sets.get("test"), left_out)
+
+
+def _nothing_left(
+    part: str, missing: Sequence[str], found: Sequence[_Row], shared: Mapping[str, int], unreadable: Sequence[Path]
+) -> str:
+    """Return the sentence that says why a part of the pictures lacks a class."""
+    if found and shared.get(part) == len(found):
+        return (
+            f"All {len(found)} {part} pictures, such as {found[0].name}, are among those to {EARLIER[part]} as well, "
+            f"and accuracy on known pictures tells nothing: give --{part} other pictures, or leave it out."
+        )
+    damaged = " and damaged ones" if unreadable else ""
+    return f"No {part} picture of {missing[0]} is left once copies{damaged} are left out: add different ones."
 
 
 def _folder(
     world: Mapping[str, Any], seed: int, encoder: "Encoder", progress: Progress
-) -> tuple[tuple[str, ...], dict[str, list[_Row]]]:
+) -> tuple[tuple[str, ...], dict[str, list[_Row]], list[Path]]:
     found = read_folders(
         Path(world["images"]),
         validation=Path(world["validation"]) if world.get("validation") else None,
@@ -102,23 +138,34 @@ def _folder(
     embedded, unreadable = FeatureCache().embed(
         encoder, [file.path for file in files], lambda done: progress(done, len(files))
     )
-    if len(unreadable) == 1:
-        raise next(iter(unreadable.values()))
-    if unreadable:
-        raise DesiderataError(
-            f"{len(unreadable)} of {len(files)} images cannot be read ({listed(list(map(str, unreadable)), 3)}): "
-            "remove them, or give other copies."
-        )
-    rows = iter(embedded)
-    return found.classes, {
-        part: [_Row(str(file.path), file.label, one.image, one.feature) for file, one in zip(labelled, rows)]
+    if unreadable and not world.get("skip_unreadable"):
+        raise DesiderataError(_damaged(unreadable, len(files)))
+    known = {one.path: one for one in embedded}
+    rows = {
+        part: [
+            _Row(str(file.path), file.label, one.image, one.feature)
+            for file in labelled
+            if (one := known.get(file.path))
+        ]
         for part, labelled in parts.items()
     }
+    return found.classes, rows, list(unreadable)
+
+
+def _damaged(unreadable: Mapping[Path, UnreadableImage], found: int) -> str:
+    """Return the sentence that names all files that cannot be used, or the first and how many there are."""
+    n, first = len(unreadable), str(next(iter(unreadable.values()))).rstrip(".")
+    names = first if n == 1 else listed(list(map(str, unreadable)), 3)
+    are, them = ("is", "it") if n == 1 else ("are", "them")
+    return (
+        f"{n} of {found} images {are} damaged or cannot be used ({names}): give other copies, remove {them}, or "
+        f"leave {them} out with --skip-unreadable."
+    )
 
 
 def _moji(
     world: Mapping[str, Any], seed: int, encoder: "Encoder", progress: Progress
-) -> tuple[tuple[str, ...], dict[str, list[_Row]]]:
+) -> tuple[tuple[str, ...], dict[str, list[_Row]], list[Path]]:
     setting = setting_named(world.get("setting", "iid"))
     sizes = {part: int(world.get(part, n)) for part, n in PER_CLASS.items()}
     total, done = sum(sizes.values()) * len(CLASSES), 0
@@ -135,15 +182,25 @@ def _moji(
             parts[part].append(_Row(f"scene {i + 1}", CLASSES[label], digest, features[i]))
         done += len(features)
         progress(done, total)
-    return CLASSES, parts
+    return CLASSES, parts, []
 
 
-def _without_copies(parts: Mapping[str, Sequence[_Row]]) -> tuple[dict[str, list[_Row]], int]:
+def _without_copies(parts: Mapping[str, Sequence[_Row]]) -> tuple[dict[str, list[_Row]], int, Counter[str]]:
+    """Keep each picture where it comes first.
+
+    Returns:
+        The rows of each part, how many were left out, and how many of those, by part, are of an earlier part.
+
+    Raises:
+        DesiderataError: One picture has two classes.
+    """
     first: dict[str, _Row] = {}
     kept: dict[str, list[_Row]] = {}
     copies = 0
+    shared: Counter[str] = Counter()
     for part, rows in parts.items():
         kept[part] = []
+        earlier = set(first)
         for row in rows:
             other = first.setdefault(row.image, row)
             if other is row:
@@ -155,7 +212,8 @@ def _without_copies(parts: Mapping[str, Sequence[_Row]]) -> tuple[dict[str, list
                 )
             else:
                 copies += 1
-    return kept, copies
+                shared[part] += row.image in earlier
+    return kept, copies, +shared
 
 
 def _set(rows: Sequence[_Row], classes: Sequence[str]) -> LabelledSet:

@@ -6,9 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 5.0
-"""Seconds in which the hub answers, or is taken to be out of reach."""
-
 
 def quiet_hub() -> None:
     """Silence the retries of the hub's client: what fails in the end is raised, and said in one sentence.
@@ -42,11 +39,12 @@ def local_where_out_of_reach() -> Iterator[None]:
 
 
 def _answers(address: str) -> bool:
-    """Return whether a server answers, whatever it says; asked as the hub's client asks, proxies included."""
+    """Return whether a server answers in time (`HF_HUB_ETAG_TIMEOUT`), whatever it says; asked as the client asks."""
+    from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
     try:
-        get_session().head(address, timeout=PATIENCE)
+        get_session().head(address, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except Exception:  # each version of the client has another library beneath, with errors of its own
         return False
     return True

@@ -10,9 +10,9 @@ import numpy as np
 from desiderata.campaign.features import FeatureCache
 from desiderata.campaign.oracle import CannotAnswer
 from desiderata.campaign.records import Query
-from desiderata.describe.template import plain
 from desiderata.errors import DesiderataError
 from desiderata.formats import ONE_OF
+from desiderata.oracles.zero_shot import looks_like
 from desiderata.worlds.folder import image_files
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 TOO_FAR = "Nothing in the archive is near enough"
 """How the reason begins where `least_similarity` was not reached."""
-
-NONE_OF_THESE = ("a photo of something else", "a photo")
-"""Sentences that a picture of no class is nearest to."""
-SOMETHING_ELSE = "something else"
-"""What such a picture is said to look like."""
 
 
 class ArchiveOracle:
@@ -94,10 +89,7 @@ class ArchiveOracle:
         first = {one.image: one for one in reversed(found)}  # of copies, the one whose name comes first
         self._files = [one for one in found if first[one.image] is one]
         self._features = np.stack([one.feature for one in self._files])
-        names = [*classes, *[SOMETHING_ELSE] * len(NONE_OF_THESE)]
-        sentences = [*map(plain, classes), *NONE_OF_THESE]
-        nearest = (self._features @ encoder.texts(sentences).T).argmax(axis=1)
-        self._looks_like = [names[index] for index in nearest]
+        self._looks_like = looks_like(self._features, classes, encoder)
 
     def __len__(self) -> int:
         return len(self._files)

@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING
 
 from desiderata.campaign.records import Features
 from desiderata.describe.template import plain
-from desiderata.oracles.archive import NONE_OF_THESE, SOMETHING_ELSE
 
 if TYPE_CHECKING:
     from desiderata.foundation.encoder import Encoder
+
+NONE_OF_THESE = ("a photo of something else", "a photo")
+"""Sentences that a picture of no class is nearest to."""
+SOMETHING_ELSE = "something else"
+"""What such a picture is said to look like."""
 
 
 def looks_like(features: Features, classes: Sequence[str], encoder: "Encoder") -> list[str]:

@@ -145,7 +145,7 @@ def feature_map(points: FeatureMap, width: int) -> Figure:
         # near an edge, a name is written towards the middle, where it is not cut off
         across = (x - left) / (right - left)
         side = "left" if across < _EDGE else "right" if across > 1 - _EDGE else "center"
-        _halo(axes, x, y, _short(name), ha=side, va="bottom", fontsize=_TEXT, fontweight="bold")
+        _halo(axes, x, y, _short(name), ha=side, va="center", fontsize=_TEXT, fontweight="bold")
     return figure
 
 
@@ -155,11 +155,15 @@ def map_classes(points: FeatureMap) -> list[str]:
 
 
 def class_centres(points: FeatureMap) -> dict[str, tuple[float, float]]:
-    """Return where to write each class: in the middle of its pictures and above most of them."""
+    """Return where to write each class: at the one of its pictures that is nearest to all of them together.
+
+    The middle of a class that lies in two places may be in the midst of another; a picture of its own is not.
+    """
     xy = np.concatenate([points.initial, points.collected, points.validation])
     labels = np.array([*points.initial_labels, *points.collected_labels, *points.validation_labels])
     groups = {str(name): xy[labels == name] for name in np.unique(labels)}
-    return {name: (float(np.median(of[:, 0])), float(np.quantile(of[:, 1], 0.9))) for name, of in groups.items()}
+    nearest = {name: np.linalg.norm(of[:, None] - of, axis=2).sum(axis=1).argmin() for name, of in groups.items()}
+    return {name: (float(of[nearest[name], 0]), float(of[nearest[name], 1])) for name, of in groups.items()}
 
 
 def _axes(width: int, height: int, *, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:

@@ -115,6 +115,23 @@ def class_name(spelt: str) -> str:
     return " ".join(readable(spelt).replace("_", " ").split())
 
 
+def class_meant(spelt: str, classes: Sequence[str]) -> str | None:
+    """Return the class that somebody means who writes `spelt`.
+
+    Args:
+        spelt: The class itself, or the name of its sub-folder, in large or small letters.
+        classes: Those that there are.
+
+    Returns:
+        One of the classes; None where none is meant, or, but for large and small letters, more than one.
+    """
+    for exactly in (spelt, class_name(spelt)):
+        if exactly in classes:
+            return exactly
+    alike = [label for label in classes if label.casefold() == class_name(spelt).casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
 def folder_names(classes: Sequence[str]) -> dict[str, str]:
     """Return what the sub-folder of each class may be called, so that `class_name` reads the class back.
 

@@ -1,0 +1,113 @@
+"""The commands that make a campaign again, as far as it has recorded who answered what."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from desiderata.cli.converse import ORACLES
+from desiderata.cli.output import command, count
+
+if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
+    from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Answer, Query
+
+MOST_BY_HAND = 10
+"""Answers of a person that have a line each; the rest is counted."""
+
+BY_HAND = "# a person answered these, and FILES stands for what they brought"
+
+
+class _Round(NamedTuple):
+    """Who decided the queries of a round: commands of a person, then oracles; neither where all was synthesised."""
+
+    number: int
+    by_hand: Sequence[str]
+    oracles: Sequence[str]
+
+
+def commands(campaign: "Campaign") -> str:
+    """Return what to type to make this campaign again, a command a line; empty for one that was made from Python.
+
+    A person answers before an oracle does, which leaves nothing open; the order within a round makes no difference.
+    """
+    config = campaign.config
+    if config.half != "collect":
+        return ""
+    name = campaign.path.resolve().name if campaign.path else "RUN"
+    return "\n".join([_new(config, name), *_answering(_rounds(campaign, name), name)])
+
+
+def _rounds(campaign: "Campaign", name: str) -> list[_Round]:
+    brought: dict[str, list[Answer]] = {}
+    for answer in campaign.answers:
+        brought.setdefault(answer.query_id, []).append(answer)
+    used = list(dict.fromkeys(answer.source for answer in campaign.answers if answer.source in ORACLES))
+    found: list[_Round] = []
+    for number, asked in groupby(campaign.queries, key=lambda query: query.round):
+        queries = list(asked)
+        sources = [one.source for query in queries for one in brought.get(query.id, [])]
+        oracles = [oracle for oracle in used if oracle in sources]
+        told = [_tell(query, brought[query.id], name) for query in queries if _by_hand(query, brought)]
+        skips = [command("skip", name, q.id, "--reason", q.reason) for q in queries if q.status == "skipped"]
+        if skips and not told and not oracles:  # nobody knows whose; an oracle that cannot answer skips
+            oracles = found[-1].oracles if found and found[-1].oracles else used[:1]
+        found.append(_Round(number, told if oracles else [*told, *skips], oracles))
+    return found
+
+
+def _by_hand(query: "Query", brought: "Mapping[str, Sequence[Answer]]") -> bool:
+    return any(answer.image and answer.source not in ORACLES for answer in brought.get(query.id, []))
+
+
+def _tell(query: "Query", answers: "Sequence[Answer]", name: str) -> str:
+    labels, source = sorted({answer.label for answer in answers}), answers[0].source
+    options = ["--label", *labels] * (len(labels) == 1 and labels != [query.label])
+    options += ["--source", source] * (source != "person")
+    of_each = f"  # {', '.join(labels)}" if len(labels) > 1 else ""
+    return " ".join([command("tell", name, query.id), "FILES", *_quoted(options)]) + of_each
+
+
+def _quoted(options: Sequence[str]) -> list[str]:
+    return [command(*options).removeprefix("desiderata ")] if options else []
+
+
+def _answering(rounds: Sequence[_Round], name: str) -> list[str]:
+    """Return the commands by which the queries were answered."""
+    lines: list[str] = []
+    ask, room = command("ask", name), MOST_BY_HAND
+    for (by_hand, oracles), group in groupby(rounds, key=lambda one: (bool(one.by_hand), tuple(one.oracles))):
+        several = list(group)
+        # an oracle leaves nothing open, so that whoever answers beside one does so anew in every round
+        for part in [[one] for one in several] if by_hand and oracles else [several]:
+            unseen = 0
+            for one in part:
+                shown = one.by_hand[:room]
+                room, unseen = room - len(shown), unseen + len(one.by_hand) - len(shown)
+                if shown:
+                    lines += [BY_HAND] * (BY_HAND not in lines) + [ask, *shown]
+            if unseen:
+                lines.append(f"# and {count(unseen, 'more answer')} of a person")
+            lines += [_run(name, oracle, part[-1].number) for oracle in oracles]
+            if not by_hand and not oracles:
+                lines.append(ask if len(part) == 1 else f"{ask}  # {len(part)} times")
+    return lines or [ask]
+
+
+def _run(name: str, oracle: str, rounds: int) -> str:
+    where = ["--archive", "FOLDER"] if oracle == "archive" else []
+    return command("run", name, "--oracle", oracle, *where, "--rounds", rounds)
+
+
+def _new(config: "Config", name: str) -> str:
+    words = ["new", name]
+    for key, value in config.world.items():
+        flag = f"--{key.replace('_', '-')}"
+        if key == "kind":
+            words += ["--world", str(value)] * (value != "folder")
+        elif isinstance(value, bool):
+            words += [flag] * value
+        else:
+            words += [flag, str(value)]
+    words += ["--encoder", config.encoder, "--strategy", str(config.strategy["name"]), "--seed", str(config.seed)]
+    return command(*words, *["--warm-start"] * bool(config.head.get("warm_start")))

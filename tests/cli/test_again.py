@@ -1,0 +1,97 @@
+"""The commands by which a report says that a campaign can be made again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import save
+from desiderata.campaign.loop import Campaign
+from desiderata.cli import again
+from desiderata.cli.again import BY_HAND, commands
+
+Call = Callable[..., tuple[int, dict]]
+
+
+def said(run: Path) -> list[str]:
+    """Return what comes after the making of the campaign."""
+    first, *rest = commands(Campaign.open(run)).split("\n")
+    assert first.startswith("desiderata new run --images ")
+    return rest
+
+
+def archived(archive: Path, rounds: int) -> list[str]:
+    return ["run", "run", "--oracle", "archive", "--archive", str(archive), "--rounds", str(rounds)]
+
+
+def by_hand(call: Call, number: int, tmp_path: Path, *answers: str) -> None:
+    call("ask", "run")
+    for place, label in enumerate(answers, start=1):
+        picture = save(tmp_path / f"{number}-{place}.png", label, 200 + 10 * number + place)
+        assert call("tell", "run", f"r{number:03d}-q{place:02d}", picture, "--label", label)[0] == 0
+
+
+def test_a_person_and_then_an_oracle(run: Path, archive: Path, tmp_path: Path, call: Call):
+    by_hand(call, 1, tmp_path, "red", "green")
+    call("skip", run, "r001-q03", "--reason", "there is none")
+    by_hand(call, 2, tmp_path, "blue")
+    assert call(*archived(archive, 4))[0] == 0
+    assert said(run) == [
+        BY_HAND,
+        "desiderata ask run",
+        "desiderata tell run r001-q01 FILES --label red",
+        "desiderata tell run r001-q02 FILES",
+        "desiderata skip run r001-q03 --reason 'there is none'",
+        "desiderata ask run",
+        "desiderata tell run r002-q01 FILES",
+        "desiderata run run --oracle archive --archive FOLDER --rounds 2",
+        "desiderata run run --oracle archive --archive FOLDER --rounds 4",
+    ]
+
+
+def test_an_oracle_and_then_a_person(run: Path, archive: Path, tmp_path: Path, call: Call):
+    assert call(*archived(archive, 2))[0] == 0
+    by_hand(call, 3, tmp_path, "blue")
+    assert said(run) == [
+        "desiderata run run --oracle archive --archive FOLDER --rounds 2",
+        BY_HAND,
+        "desiderata ask run",
+        "desiderata tell run r003-q01 FILES",
+    ]
+
+
+def test_what_an_oracle_skipped_is_its_own(run: Path, archive: Path, call: Call):
+    assert call(*archived(archive, 6))[0] == 0
+    assert said(run) == ["desiderata run run --oracle archive --archive FOLDER --rounds 6"]
+
+
+def test_folders_of_several_classes_and_other_sources(run: Path, tmp_path: Path, call: Call):
+    call("ask", run)
+    for label in ("blue", "red"):
+        save(tmp_path / "found" / label / "a.png", label, 90)
+    assert call("tell", run, "r001-q01", "found", "--source", "a friend")[0] == 0
+    assert said(run)[1:] == [
+        "desiderata ask run",
+        "desiderata tell run r001-q01 FILES --source 'a friend'  # blue, red",
+    ]
+
+
+def test_long_conversations_are_cut(
+    run: Path, archive: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(again, "MOST_BY_HAND", 2)
+    for number in (1, 2):
+        by_hand(call, number, tmp_path, "blue", "green", "red")
+    assert call(*archived(archive, 3))[0] == 0
+    assert said(run) == [
+        BY_HAND,
+        "desiderata ask run",
+        "desiderata tell run r001-q01 FILES",
+        "desiderata tell run r001-q02 FILES",
+        "# and 4 more answers of a person",
+        "desiderata run run --oracle archive --archive FOLDER --rounds 3",
+    ]
+
+
+def test_before_anything_was_asked(run: Path):
+    assert said(run) == ["desiderata ask run"]
