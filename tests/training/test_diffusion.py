@@ -10,7 +10,9 @@ import torch
 
 from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import load_generator
-from desiderata.training import corpus, latents, moji_diffusion
+from desiderata.personalize.trainers.ip_adapter import IPAdapter
+from desiderata.personalize.trainers.recipe import MOJI_ADAPTER
+from desiderata.training import corpus, latents, moji_adapter, moji_diffusion
 from desiderata.training.autoencoder import AutoencoderRecipe, as_pixels, reconstruction_loss
 from desiderata.training.moji_diffusion import DiffusionRecipe, DiffusionTrainer
 from desiderata.worlds.moji.catalogue import CONCEPTS
@@ -98,3 +100,20 @@ def test_what_stands_where_is_learnt(folder: Path):
     shards: dict[int, latents.Latents] = {}
     losses = [trainer._step(0, shards)[1] for _ in range(12)]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_an_adapter_is_trained_for_what_was_saved(folder: Path, tmp_path: Path):
+    trainer = _trainer(folder)
+    trainer.run()
+    trainer.save(tmp_path / "made")
+    images = moji_adapter.captioned(folder / "scenes", shards=1)
+    assert len(images) == 16
+    recipe = replace(MOJI_ADAPTER, steps=2, batch=4)
+    moji_adapter.train_moji_adapter(
+        tmp_path, tmp_path / "adapter", generator=str(tmp_path / "made"), recipe=recipe, images=images
+    )
+    drawing = IPAdapter(str(tmp_path / "adapter"))
+    base = load_generator(str(tmp_path / "made"))
+    learnt = drawing.train(base, images[:2], 0)
+    (picture,) = drawing.apply(base, learnt).sample(["a photo of a cat"], [1], steps=2)
+    assert picture.image.shape == (64, 64, 3)

@@ -87,7 +87,9 @@ def personalize(
     model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
     encoder: Annotated[str, typer.Option(help="A CLIP model's name, directory or hub id.")] = "moji-clip",
     judge: Annotated[str, typer.Option(help="A judge network's name or directory.")] = "moji-judge",
-    adapter: Annotated[str, typer.Option(help="Directory of the IP-Adapter trained for the generator.")] = "",
+    adapter: Annotated[
+        str, typer.Option(help="The IP-Adapter trained for the generator; the bundled one has its own.")
+    ] = "",
     trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
     steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for its own.")] = 0,
@@ -114,8 +116,10 @@ def personalize(
     from desiderata.bench.personalize_task import FOLLOWED, METHODS
     from desiderata.bench.personalize_variants import Settings, variants
     from desiderata.cli.progress import bar
+    from desiderata.personalize.recipes import ADAPTERS
 
     use_physical_cores()
+    adapter = adapter or ADAPTERS.get(model, "")
     settings = Settings(
         model=model,
         encoder=encoder,

@@ -22,7 +22,7 @@ DOWNLOADS = {
 """What fetching a model from the hub takes."""
 
 
-TRAINABLE = ("moji-clip", "moji-decap", "moji-judge", "moji-diffusion")
+TRAINABLE = ("moji-clip", "moji-decap", "moji-judge", "moji-diffusion", "moji-adapter")
 """The bundled models."""
 
 
@@ -122,8 +122,9 @@ def train(
     work: Annotated[Path, typer.Option(help="Folder of scenes and checkpoints; the same command goes on from it.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the finished model; WORK/NAME by default.")] = None,
     encoder: Annotated[
-        str, typer.Option(help="For moji-decap and moji-diffusion: the encoder that they read from.")
+        str, typer.Option(help="For moji-decap, moji-diffusion, moji-adapter: the encoder that they read from.")
     ] = "moji-clip",
+    generator: Annotated[str, typer.Option(help="For moji-adapter: what it is for.")] = "moji-diffusion",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for torch's choice.")] = 0,
     json: AsJson = False,
@@ -153,6 +154,10 @@ def train(
         save_network(JudgeTrainer(work, JudgeRecipe()).run(), folder)
     elif name == "moji-diffusion":
         _train_generator(work, encoder, device, folder)
+    elif name == "moji-adapter":
+        from desiderata.training.moji_adapter import train_moji_adapter
+
+        train_moji_adapter(work, folder, generator=generator, encoder=encoder, device=device)
     else:
         from desiderata.training.moji_decap import train_moji_decap
 

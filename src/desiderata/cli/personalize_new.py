@@ -59,7 +59,7 @@ def new(
     ] = STRATEGIES[0],
     trainer: Annotated[str, typer.Option(help=f"How it learns: {', '.join(TRAINERS)}.")] = TRAINERS[0],
     adapter: Annotated[
-        str | None, typer.Option(help="Of ip-adapter: the directory or hub id of the adapter.")
+        str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each round; as published.")] = None,
     anchors: Annotated[
@@ -112,7 +112,7 @@ def new(
         "encoder": encoder,
         "strategy": _table(name=strategy, k=k, samples=samples, rate=rate),
         "trainer": _table(
-            name=trainer, steps=steps, class_pictures=class_pictures, adapter=_adapter(trainer, adapter)
+            name=trainer, steps=steps, class_pictures=class_pictures, adapter=_adapter(trainer, adapter, model)
         ),
         "anchors": _sentences(anchors, kind),
         "test": _sentences(test, kind),
@@ -164,9 +164,14 @@ def _unless(value: str, usual: str) -> str | None:
     return None if value == usual else value
 
 
-def _adapter(trainer: str, adapter: str | None) -> str | None:
-    if (trainer == "ip-adapter") != (adapter is not None):
-        raise DesiderataError("--trainer ip-adapter and --adapter go together: give both, or neither.")
+def _adapter(trainer: str, adapter: str | None, model: str) -> str | None:
+    if adapter is not None and trainer != "ip-adapter":
+        raise DesiderataError("--adapter goes with --trainer ip-adapter: give both, or neither.")
+    if adapter is None and trainer == "ip-adapter" and model != BUNDLED:
+        raise DesiderataError(
+            f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory or hub id with "
+            "--adapter."
+        )
     return _place(adapter)
 
 

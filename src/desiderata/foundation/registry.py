@@ -24,7 +24,7 @@ class ModelEntry:
 
     Attributes:
         name: The short name, as typed on the command line.
-        kind: "encoder", "decoder", "generator" or "judge".
+        kind: "encoder", "decoder", "generator", "adapter" or "judge".
         source: A folder below `BUNDLED_ROOT`, or a hub id ("owner/model").
         bundled: Whether `source` ships with the package.
         about: One line for a listing.
@@ -44,6 +44,9 @@ MODELS: dict[str, ModelEntry] = {
         ModelEntry("moji-decap", "decoder", "moji-decap", True, "DeCap decoder over moji-clip"),
         ModelEntry(
             "moji-diffusion", "generator", "moji-diffusion", True, "Diffusion trained on the Moji world, 64 px"
+        ),
+        ModelEntry(
+            "moji-adapter", "adapter", "moji-adapter", True, "IP-Adapter: moji-diffusion draws after a picture"
         ),
         ModelEntry("moji-judge", "judge", "moji-judge", True, "Tells what pictures of the Moji world show"),
         ModelEntry("clip-vit-b32", "encoder", "openai/clip-vit-base-patch32", False, "OpenAI CLIP ViT-B/32, 224 px"),

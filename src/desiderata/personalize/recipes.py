@@ -24,6 +24,9 @@ TRAINERS = {
 OF_LEARNER = ("name", "class_pictures", "half")
 """What the campaign's table `trainer` says that is not the trainer's own."""
 
+ADAPTERS = {"moji-diffusion": "moji-adapter"}
+"""The IP-Adapters that are bundled, by the name of their generator."""
+
 MOJI_CLASS_PICTURES = 48
 """Class pictures for objects on the bundled generator, which draws fewer kinds of them."""
 
@@ -48,7 +51,7 @@ def default_trainer(name: str, kind: str, generator: str) -> dict[str, Any]:
     small = entry is not None and entry.bundled
     table: dict[str, Any] = {"name": name}
     if name == "ip-adapter":
-        return table
+        return table | ({"adapter": ADAPTERS[generator]} if generator in ADAPTERS else {})
     if kind == "object" and name != "textual-inversion":
         table["class_pictures"] = MOJI_CLASS_PICTURES if small else recipes.CLASS_PICTURES
     plain = asdict(_recipe(name, kind, small))

@@ -143,13 +143,17 @@ def make_corpus(folder: Path, shards: int, *, seed: int = 0, size: int = 64, pro
         shards: How many, of `SHARD` scenes each.
         seed: Shard i is the same for the same seed.
         size: Pixels on a side.
-        processes: Renderers at a time.
+        processes: Renderers at a time; a single one is this process.
 
     Raises:
         DesiderataError: The folder holds a corpus of another seed, size or kind of scenes.
     """
     _claim(folder, {"seed": seed, "size": size, "shard": SHARD, "sample": _sample(seed)})
     missing = [index for index in range(shards) if not _scenes_file(folder, index).exists()]
+    if processes == 1:
+        for index in missing:
+            make_shard(folder, index, seed, size)
+        return
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         for job in [pool.submit(make_shard, folder, index, seed, size) for index in missing]:
             job.result()
