@@ -1,9 +1,9 @@
 """Desiderata: which data does my model need next?"""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from desiderata.errors import DesiderataError
+from desiderata.lazy import lazily
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
@@ -73,16 +73,5 @@ _MODULES = {
     "oracles.archive": ("ArchiveOracle",),
     "oracles.scene": ("SceneOracle", "scene_oracle"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    # A name is imported when it is first used, so that the command line answers without loading torch.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _MODULES)
