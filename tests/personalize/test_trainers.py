@@ -216,6 +216,8 @@ class TestElsewhere:
         trainer = IPAdapter(str(adapter))
         made = trainer.apply(base, trainer.train(base, references(1), 0))
         drawn = made.sample([PROMPT], [1])[0].image
+        for one in made.sample([PROMPT] * 3, [1, 1, 1], batch=3):
+            np.testing.assert_allclose(one.image.astype(int), drawn, atol=1)
         made.save(tmp_path / "made")
         np.testing.assert_array_equal(drawn, made.sample([PROMPT], [1])[0].image)
         assert not differing(base, load_generator(str(tmp_path / "made")))

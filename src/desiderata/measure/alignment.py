@@ -85,10 +85,31 @@ def align(
         DesiderataError: There are not as many prompts as pictures, or no references or non-subject prompts.
     """
     made = _embedded(images, prompts, encoder)
-    text = _cosines(made, encoder.texts(prompts))
-    return Alignments(
-        text, _to_references(made, references, encoder), _overfitted(made, text, plain_prompts, encoder, ties)
+    return align_embedded(
+        made, encoder.texts(prompts), encoder.images(references), encoder.texts(_several(plain_prompts)), ties=ties
     )
+
+
+def align_embedded(
+    images: Figures, prompts: Figures, references: Figures, plain_prompts: Figures, *, ties: bool = False
+) -> Alignments:
+    """Measure everything from embeddings, all of unit length.
+
+    Args:
+        images: Shape (n, d).
+        prompts: Shape (n, d).
+        references: Shape (r, d).
+        plain_prompts: Shape (p, d).
+        ties: See `overfitting`.
+
+    Returns:
+        The measures of each picture.
+
+    Raises:
+        DesiderataError: There are no references or non-subject prompts.
+    """
+    text = _cosines(images, prompts)
+    return Alignments(text, _to_references(images, references), _overfitted(images, text, plain_prompts, ties))
 
 
 def text_alignment(images: Sequence["ImageLike"], prompts: Sequence[str], encoder: "Encoder") -> Figures:
@@ -122,7 +143,7 @@ def image_alignment(images: Sequence["ImageLike"], references: Sequence["ImageLi
     Raises:
         DesiderataError: There are no references.
     """
-    return _to_references(encoder.images(images), references, encoder)
+    return _to_references(encoder.images(images), encoder.images(references))
 
 
 def overfitting(
@@ -154,7 +175,8 @@ def overfitting(
         DesiderataError: There are not as many prompts as pictures, or no non-subject prompts.
     """
     made = _embedded(images, prompts, encoder)
-    return _overfitted(made, _cosines(made, encoder.texts(prompts)), plain_prompts, encoder, ties)
+    plain = encoder.texts(_several(plain_prompts))
+    return _overfitted(made, _cosines(made, encoder.texts(prompts)), plain, ties)
 
 
 def _embedded(images: Sequence["ImageLike"], prompts: Sequence[str], encoder: "Encoder") -> Figures:
@@ -171,16 +193,18 @@ def _cosines(a: Figures, b: Figures) -> Figures:
     return (a * b).sum(axis=-1)
 
 
-def _to_references(made: Figures, references: Sequence["ImageLike"], encoder: "Encoder") -> Figures:
+def _several(prompts: Sequence[str]) -> Sequence[str]:
+    return [prompts] if isinstance(prompts, str) else prompts
+
+
+def _to_references(made: Figures, references: Figures) -> Figures:
     if not len(references):
         raise DesiderataError("There are no references to compare pictures with: give one at least.")
-    return _cosines(made, encoder.images(references).mean(axis=0))
+    return _cosines(made, references.mean(axis=0))
 
 
-def _overfitted(made: Figures, text: Figures, plain_prompts: Sequence[str], encoder: "Encoder", ties: bool) -> Flags:
-    if isinstance(plain_prompts, str):
-        plain_prompts = [plain_prompts]
-    if not plain_prompts:
+def _overfitted(made: Figures, text: Figures, plain_prompts: Figures, ties: bool) -> Flags:
+    if not len(plain_prompts):
         raise DesiderataError("There is no non-subject prompt to overfit to: say what else the references show.")
-    plain = np.stack([_cosines(made, prompt) for prompt in encoder.texts(plain_prompts)]).max(axis=0)
+    plain = np.stack([_cosines(made, prompt) for prompt in plain_prompts]).max(axis=0)
     return text <= plain if ties else text < plain

@@ -9,6 +9,7 @@ from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.config import Config
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder
+from desiderata.measure.alignment import align_embedded
 from desiderata.personalize.anchors import Anchor, anchors_of, measuring_templates
 from desiderata.personalize.candidates import slug
 from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, kept_picture
@@ -92,26 +93,18 @@ class Measurement:
             report: Called with the number of pictures that there are.
 
         Returns:
-            `txt_aln`, mean cosine of a picture to its sentence without the placeholder; `img_aln`, mean cosine to the
-            references, over all pairs; `ovf`, share of pictures that are farther from their sentence than from a
-            non-subject prompt (Eq. 8; a tie is none here, as in the authors' evaluation); `pictures`, how many were
-            measured; `blanked`, how many the safety checker blacked out, which count nowhere. The first three are
-            left out where no picture could be measured.
+            What `Alignments.figures` has, sentences without the placeholder (a tie is not overfitted here, as in the
+            authors' evaluation), left out where no picture could be measured; `pictures`, how many were measured; and
+            `blanked`, how many the safety checker blacked out, which count nowhere.
         """
         wanted = self.wanted(folder)
         features, usable = easel.embed(wanted, encoder, f"{folder}.safetensors", report)
         figures = {"pictures": float(usable.sum()), "blanked": float((~usable).sum())}
         if not usable.any():
             return figures
-        sentences = [prompt.unedited for prompt in self.prompts for _ in range(self.pictures)]
-        to_text = (features * encoder.texts(sentences)).sum(1)[usable]
-        to_plain = (features @ encoder.texts(self.subject.non_subjects).T).max(1)[usable]
-        return {
-            "txt_aln": float(to_text.mean()),
-            "img_aln": float((features[usable] @ references.T).mean()),
-            "ovf": float((to_text < to_plain).mean()),
-            **figures,
-        }
+        sentences = encoder.texts([prompt.unedited for prompt in self.prompts for _ in range(self.pictures)])
+        plain = encoder.texts(self.subject.non_subjects)
+        return align_embedded(features[usable], sentences[usable], references, plain).figures() | figures
 
     def kept(self, shelf: Blobs, folder: str) -> list[tuple[str, list[NDArray[np.uint8] | None]]]:
         """Return every sentence with its pictures that are kept below `folder`, None for those that are not."""

@@ -51,6 +51,7 @@ class AdaptedGenerator(Generator):
         *,
         steps: int | None = None,
         guidance: float | None = None,
+        batch: int | None = None,
         progress: Callable[[int, int], None] | None = None,
         **conditioning: Any,
     ) -> list[Generation]:
@@ -62,10 +63,12 @@ class AdaptedGenerator(Generator):
         scale = self.sampling.guidance if guidance is None else guidance
         kinds = [0, 1] if scale > 1 else [1]  # classifier-free guidance also asks for the picture without a reference
         embeds = torch.cat(
-            [self._embeds[kind].expand(self.sampling.batch, *self._embeds.shape[1:]) for kind in kinds]
+            [self._embeds[kind].expand(batch or self.sampling.batch, *self._embeds.shape[1:]) for kind in kinds]
         )
         conditioning["ip_adapter_image_embeds"] = [embeds.to(self.device, self.dtype)]
-        return super().sample(prompts, seeds, steps=steps, guidance=guidance, progress=progress, **conditioning)
+        return super().sample(
+            prompts, seeds, steps=steps, guidance=guidance, batch=batch, progress=progress, **conditioning
+        )
 
     def copy(self) -> "AdaptedGenerator":
         """Return one with a U-Net, a text encoder and a tokenizer of its own."""
