@@ -129,6 +129,10 @@ def test_a_chosen_direction_leaves_the_pool():
 def test_pools_by_name_or_sentence_by_sentence():
     assert anchor_templates("authors", "style") == pools.AUTHORS_STYLE
     assert anchor_templates(["{} here"], "object") == ("{} here",)
+    apart = anchor_templates("moji", "object", "Horse")
+    assert set(pools.MOJI_OBJECT) - set(apart) == {"{} to the left of a horse on the grass"}
+    assert anchor_templates(["{} next to a horse"], "object", "horse") == ("{} next to a horse",)
+    assert len(pools.measuring_templates("moji", "object", "hip")) == 20  # a part of a word is another one
     assert pools.test_prompts("object") == pools.MOJI_OBJECT_TEST
     assert pools.measuring_templates("everyday", "style") == pools.EVERYDAY_STYLE_TEST
 

@@ -1,5 +1,6 @@
 """Anchor directions: sentences with a slot for the subject (GAL, section 3.2), and those that only measure."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -220,22 +221,39 @@ class Anchor:
     unedited: str
 
 
-def anchor_templates(pool: str | Sequence[str], kind: str) -> tuple[str, ...]:
+def anchor_templates(pool: str | Sequence[str], kind: str, word: str = "") -> tuple[str, ...]:
     """Return the templates of a pool by its name, or those given as they are.
+
+    Args:
+        pool: A name, or templates.
+        kind: Of the subject.
+        word: The subject's. Of a named pool, what names it besides is left out: "a sks dog next to a dog" asks for a
+            dog twice, and either would do.
+
+    Returns:
+        The templates.
 
     Raises:
         DesiderataError: There is no such pool, or a template has no slot or occurs twice.
     """
-    return _templates(pool, kind, POOLS, "pool of anchors")
+    return _templates(pool, kind, POOLS, "pool of anchors", word)
 
 
-def measuring_templates(prompts: str | Sequence[str], kind: str) -> tuple[str, ...]:
+def measuring_templates(prompts: str | Sequence[str], kind: str, word: str = "") -> tuple[str, ...]:
     """Return the templates that measure what was learnt, by name, or those given as they are.
+
+    Args:
+        prompts: A name, or templates.
+        kind: Of the subject.
+        word: As for `anchor_templates`.
+
+    Returns:
+        The templates.
 
     Raises:
         DesiderataError: There are none of that name, or a template has no slot or occurs twice.
     """
-    return _templates(prompts, kind, TESTS, "set of test prompts")
+    return _templates(prompts, kind, TESTS, "set of test prompts", word)
 
 
 def test_prompts(kind: str) -> tuple[str, ...]:
@@ -263,7 +281,7 @@ def remaining(anchors: Sequence[Anchor], used: Collection[str]) -> tuple[Anchor,
 
 
 def _templates(
-    name: str | Sequence[str], kind: str, known: dict[str, dict[str, tuple[str, ...]]], what: str
+    name: str | Sequence[str], kind: str, known: dict[str, dict[str, tuple[str, ...]]], what: str, word: str
 ) -> tuple[str, ...]:
     if kind not in KINDS:
         raise DesiderataError(f"There is no kind of subject called {kind!r}: it is an object or a style.")
@@ -273,7 +291,8 @@ def _templates(
                 f"There is no {what} called {name!r}: choose from {', '.join(known)}, or list sentences with {SLOT} "
                 "where the subject belongs."
             )
-        return known[name][kind]
+        besides = re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE) if word else None
+        return tuple(one for one in known[name][kind] if not (besides and besides.search(one)))
     templates = tuple(name)
     for template in templates:
         if not isinstance(template, str) or template.count(SLOT) != 1:

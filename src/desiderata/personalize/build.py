@@ -183,7 +183,7 @@ def _learner(
         make_trainer(config.trainer, subject),
         subject,
         references,
-        anchors=anchor_templates(config.prompts.get("anchors", "authors"), subject.kind),
+        anchors=anchor_templates(config.prompts.get("anchors", "authors"), subject.kind, subject.word),
         measurement=Measurement.of(config, subject),
         class_pictures=read_references(folder, models.generator.size) if folder else _class_pictures(config.trainer),
         seed=config.seed,

@@ -59,7 +59,7 @@ class Measurement:
         pictures = config.prompts.get("pictures", PICTURES)
         if not isinstance(pictures, int) or isinstance(pictures, bool) or pictures < 0:
             raise DesiderataError(f"pictures is {pictures!r}: give a whole number, or 0 to measure nothing.")
-        templates = measuring_templates(config.prompts.get("test", "everyday"), subject.kind)
+        templates = measuring_templates(config.prompts.get("test", "everyday"), subject.kind, subject.word)
         return cls(subject, templates, pictures, config.seed) if pictures else None
 
     @property
