@@ -124,3 +124,8 @@ def readable(name: str) -> str:
     takes; each of these becomes U+FFFD, the replacement character.
     """
     return _NO_CHARACTERS.sub("\ufffd", name)
+
+
+def in_its_folder(path: str | Path) -> str:
+    """Return the name of a file behind that of the folder that it lies in: "cat/003.png" is one of many "003.png"."""
+    return "/".join(readable(part) for part in Path(path).absolute().parts[-2:])

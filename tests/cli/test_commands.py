@@ -45,11 +45,11 @@ def test_new_counts_what_it_found(images: Path, call: Call):
         "round",
         "warning",
     }
-    assert (made["strategy"], made["warning"], made["files_left_out"]) == ("text-influence", None, 0)
+    assert (made["strategy"], made["warning"], made["files_left_out"]) == ("text-influence", None, [])
     assert made["classes"] == list(CLASSES)
     assert sum(made["examples"].values()) == 18
     assert made["examples"]["test"] == 0
-    assert made["copies_left_out"] == 1
+    assert [Path(file).parent.name for file in made["copies_left_out"]] == ["red"]
     assert set(made["round"]) == ROUND_KEYS
     assert "validation_accuracy" in made["round"]["metrics"]
 
@@ -80,7 +80,7 @@ def test_a_picture_in_two_parts_is_only_learnt_from(images: Path, tmp_path: Path
         save(tmp_path / "measure" / label / "new.png", label, 60)
     _, made = call("new", "run", "--images", images, "--test", "measure", "--encoder", "colours")
     assert made["examples"]["test"] == 3
-    assert made["copies_left_out"] == 3
+    assert [Path(file).name for file in made["copies_left_out"]] == ["seen.png"] * 3
 
 
 def test_ask_tell_and_skip(run: Path, call: Call, tmp_path: Path):
@@ -144,6 +144,28 @@ def test_folders_that_are_called_like_classes_say_what_is_in_them(
     call("undo", run, "r001-q01")
     assert main(["tell", str(run), "r001-q01", "found"]) == 0
     assert "r001-q01: 5 images (1 of blue, 2 of green, 2 of red) recorded." in capsys.readouterr().out
+
+
+def test_the_folder_of_a_single_file_says_the_same(run: Path, call: Call, tmp_path: Path, capsys: Capture):
+    call("ask", run)
+    first, second = (save(tmp_path / "found" / "Red" / f"{i}.png", "red", i) for i in (80, 81))
+    assert main(["tell", str(run), "r001-q01", str(first), str(second)]) == 0
+    out = capsys.readouterr().out
+    assert "r001-q01: 2 images of red, where blue was asked for, recorded." in out
+    call("undo", run, "r001-q01")
+    assert labels_told(call("tell", run, "r001-q01", first, "--label", "blue")[1]) == ["blue"]
+
+
+def test_status_tells_of_a_round_that_can_still_be_undone(run: Path, call: Call, capsys: Capture):
+    for query in call("ask", run)[1]["queries"]:
+        call("skip", run, query["id"], "--reason", "none")
+    capsys.readouterr()
+    assert main(["status", str(run)]) == 0
+    assert "Round 1 is answered and not learnt yet" in capsys.readouterr().out
+    call("ask", run)
+    capsys.readouterr()
+    assert main(["status", str(run)]) == 0
+    assert "not learnt yet" not in capsys.readouterr().out
 
 
 def test_folders_that_are_called_otherwise_are_refused_unless_somebody_says_what_they_show(
@@ -273,8 +295,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "--least-similarity goes with --oracle archive",
     ),
     "scenes unchecked": (
-        ["run", "run", "--oracle", "scene", "--rounds", "1", "--no-class-check"],
-        "--no-class-check goes with --oracle archive",
+        ["run", "run", "--oracle", "scene", "--rounds", "1", "--any-class"],
+        "--any-class goes with --oracle archive",
     ),
     "report to a folder": (["report", "run", "--out", "images"], "images is a folder: give the name of a file."),
     "report below a file": (
@@ -354,7 +376,7 @@ def test_damaged_images_are_left_out_where_that_is_wanted(images: Path, call: Ca
     assert sum(made["examples"].values()) == 16
     assert [Path(file).name for file in made["unreadable_left_out"]] == ["2.png", "3.png"]
     assert main(["new", "other", *map(str, words)]) == 0
-    assert "2 damaged images left out (2.png, 3.png)." in capsys.readouterr().out
+    assert "2 damaged images left out (green/2.png, red/3.png)." in capsys.readouterr().out
     assert call("ask", "run")[0] == 0, "it is opened again as any other"
     call("report", "run")
     assert "--skip-unreadable --" in Path("run/report.html").read_text("utf-8")
@@ -414,7 +436,7 @@ def test_ctrl_c_says_how_to_go_on(run: Path, archive: Path, monkeypatch: pytest.
         assert main(words) == 130
     err = capsys.readouterr().err
     assert "desiderata run" in err
-    assert "give the same command again" in err
+    assert "The same command goes on from there" in err
     assert main(words) == 0
 
 
@@ -426,8 +448,8 @@ def test_new_says_what_its_figures_rest_on(images: Path, tmp_path: Path, capsys:
     assert main(["new", "run", "--images", str(images), "--encoder", "colours"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"Accuracy is measured on \d validation pictures; give --test FOLDER for a figure that no", out)
-    assert "1 image was left out because it is a copy of another." in out
-    assert "1 file left out (a.tiff): only JPEG, PNG, WebP, GIF and BMP images are read." in out
+    assert re.search(r"1 image in all is a copy of another and was left out \(red/(0|copy)\.png\)\.", out)
+    assert "1 file left out (red/a.tiff): only JPEG, PNG, WebP, GIF and BMP images are read." in out
     for label in CLASSES:
         save(tmp_path / "test" / label / "a.png", label, 60)
     assert main(["new", "other", "--images", str(images), "--test", "test", "--encoder", "colours"]) == 0
@@ -492,7 +514,7 @@ def test_a_run_names_what_it_took_and_why_it_skipped(run: Path, archive: Path, c
     words = ["run", str(run), "--oracle", "archive", "--archive", str(archive), "--rounds"]
     assert main([*words, "1"]) == 0
     out = capsys.readouterr().out
-    assert "Accepted:\n  r001-q01  blue" in out
+    assert f"Accepted:\n  r001-q01  {archive.name}/blue" in out
     assert ".png  blue\n" in out
     assert "Skipped:" not in out
     assert main([*words, "2", "--least-similarity", "0.999"]) == 0

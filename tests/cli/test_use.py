@@ -218,7 +218,7 @@ def test_export_writes_weights_a_card_and_an_image_folder(collected: Path, tmp_p
         "weight": "1.0",
         "original": rows[0]["original"],
     }
-    assert rows[0]["original"].startswith("blue")
+    assert Path(rows[0]["original"]).name.startswith("blue")
     assert len({row["original"] for row in rows}) == len(rows)
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*.png")) == sorted(row["file"] for row in rows)
     world = read_folders(out / "images")
@@ -396,7 +396,7 @@ def test_classes_with_odd_names_have_folders_of_their_own(images: Path, archive:
     for old, name in odd.items():
         (images / old).rename(images / name)
     assert call("new", "run", "--images", images, "--encoder", "colours")[0] == 0
-    words = ["run", "run", "--oracle", "archive", "--archive", archive, "--rounds", "1", "--no-class-check"]
+    words = ["run", "run", "--oracle", "archive", "--archive", archive, "--rounds", "1", "--any-class"]
     assert call(*words)[0] == 0
     assert call("export", "run", "out")[0] == 0
     pictures = tmp_path / "out" / "images"

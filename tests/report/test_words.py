@@ -118,7 +118,7 @@ def test_unknown_evidence_keeps_its_name():
     query = Asked(
         1, "cat", "a cat", {"predicted_gain": 1, "cosine": 0.831, "class_agreement": 0.97, "my_score": 12.345}
     )
-    assert words.evidence(query) == [("closeness", "0.83"), ("right class", "97\u00a0%"), ("my score", "12.3")]
+    assert words.evidence(query) == [("closeness", "0.83"), ("sentence fits", "97\u00a0%"), ("my score", "12.3")]
 
 
 def test_agreement_admits_chance():

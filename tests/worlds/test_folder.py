@@ -168,5 +168,7 @@ def test_folders_that_do_not_go_together(tmp_path: Path):
         read_folders(tmp_path / "gone")
     with pytest.raises(DesiderataError, match=r"check has no sub-folder for 'cat'"):
         read_folders(images, validation=fill(tmp_path / "check", dog=1))
+    with pytest.raises(DesiderataError, match=r"images has a sub-folder for 'cat' and none for 'CAT': spell"):
+        read_folders(images, validation=fill(tmp_path / "upper", CAT=1, dog=1))
     with pytest.raises(DesiderataError, match=r"images has no sub-folder for 'ship'"):
         read_folders(images, test=fill(tmp_path / "test", cat=1, dog=1, ship=1))

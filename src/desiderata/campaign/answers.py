@@ -7,6 +7,7 @@ from pathlib import Path
 from desiderata.campaign.images import ImageLike, as_list, digest_of, read_images, to_png
 from desiderata.campaign.records import Answer, Query
 from desiderata.campaign.store import Refused, Store
+from desiderata.files import in_its_folder
 
 
 def find(store: Store, query: Query | str) -> Query:
@@ -84,8 +85,8 @@ def check(
 
 
 def names_of(images: ImageLike | Sequence[ImageLike]) -> list[str]:
-    """Return the name, without its folder, of the file of each picture; empty for one that came from no file."""
-    return [Path(image).name if isinstance(image, str | Path) else "" for image in as_list(images)]
+    """Return the name of the file of each picture, in its folder; empty for one that came from no file."""
+    return [in_its_folder(image) if isinstance(image, str | Path) else "" for image in as_list(images)]
 
 
 def _meant(label: str, classes: Sequence[str]) -> str:

@@ -21,7 +21,9 @@ def check_free(path: Path) -> None:
     """
     try:
         if (path / FILE).exists():
-            raise DesiderataError(f"{path} is a campaign already: open it, or choose another name.")
+            raise DesiderataError(
+                f"{path} is a campaign already: open it (Campaign.open in Python), or choose another name."
+            )
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise DesiderataError(f"{path} is there already and not empty: choose another name.")
     except OSError as error:

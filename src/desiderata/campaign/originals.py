@@ -1,4 +1,4 @@
-"""What the files were called that pictures came from, without their folders: for people who look for them again.
+"""What the files were called that pictures came from, each in its folder: for people who look for them again.
 
 Nothing is learnt from a name, so that it is no part of a campaign's history. Both functions work on a connection, as
 those of `withdrawals` do.

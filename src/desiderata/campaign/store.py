@@ -322,7 +322,7 @@ class Store:
         return self.blobs.where(_image_name(name))
 
     def originals(self) -> dict[str, str]:
-        """Return what the files were called that answers came from, by the name of the picture; without folders."""
+        """Return what the files were called that answers came from, by the name of the picture: "cat/003.png"."""
         with self._one_sentence(), self._engine.connect() as connection:
             return originals.known(connection)
 

@@ -28,7 +28,8 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="desiderata",
     help="Tells you, in plain words, which images your classifier needs next.",
-    epilog='With --json a command prints one JSON object; an error is {"error": "..."} and exit status 2.',
+    epilog='With --json a command prints one JSON object; an error is {"error": "..."} and exit status 2. '
+    "After Ctrl-C it prints none, and the status is 130.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -65,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         again = shlex.join(["desiderata", *words])
         print(
-            f"\nStopped; what was recorded is kept. To go on, give the same command again: {again}", file=sys.stderr
+            "\nStopped; what is recorded is kept. The same command goes on from there, or begins anew where nothing "
+            f"is recorded yet: {again}",
+            file=sys.stderr,
         )
     return status if isinstance(status, int) else 0
 

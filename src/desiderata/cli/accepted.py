@@ -12,6 +12,7 @@ from desiderata.campaign.loop import Campaign
 from desiderata.campaign.oracle import Oracle
 from desiderata.campaign.records import Query
 from desiderata.cli.output import count
+from desiderata.files import in_its_folder
 from desiderata.oracles.archive import TOO_FAR
 
 MOST_LINES = 20
@@ -67,7 +68,7 @@ def show_accepted(accepted: Sequence[Mapping[str, Any]]) -> None:
     if files:
         print("Accepted:")
     for one in files[:MOST_LINES]:
-        print(f"  {one['query']}  {Path(one['file']).name}  {one['label']}")
+        print(f"  {one['query']}  {in_its_folder(one['file'])}  {one['label']}")
     if len(files) > MOST_LINES:
         print(f"  and {len(files) - MOST_LINES} more")
 

@@ -21,7 +21,8 @@ def images_brought(files: Sequence[str], label: str | None, classes: Sequence[st
     """Find the images, and what they are said to show.
 
     Sub-folders that are called like classes say so, as those of `desiderata new --images` do, and so does a folder
-    that is given and is called like one itself.
+    that is given and is called like one itself, or in which a file lies that is given; for a single file, `label`
+    says it before its folder does.
 
     Args:
         files: Image files, folders, or "-" for one image on standard input.
@@ -43,17 +44,21 @@ def images_brought(files: Sequence[str], label: str | None, classes: Sequence[st
         elif (path := Path(name)).is_dir():
             found += [(file, _label(file, path, told, classes)) for file in files_among([path])]
         else:
-            found.append((path, told))
+            found.append((path, told or class_meant(path.absolute().parent.name, classes)))
     return found
 
 
-def in_words(answers: Sequence[Answer]) -> str:
-    """Return how many images were recorded for which class: "2 images of cat", "3 images (2 of cat, 1 of dog)"."""
+def in_words(answers: Sequence[Answer], asked_for: str) -> str:
+    """Return how many images were recorded for which class: "2 images of cat", "3 images (2 of cat, 1 of dog)".
+
+    Where none is of the class asked for, that is said, too.
+    """
     counts = Counter(answer.label for answer in answers)
     images = count(len(answers), "image")
+    beside = "" if asked_for in counts else f", where {asked_for} was asked for,"
     if len(counts) == 1:
-        return f"{images} of {answers[0].label}"
-    return f"{images} ({', '.join(f'{n} of {label}' for label, n in sorted(counts.items()))})"
+        return f"{images} of {answers[0].label}{beside}"
+    return f"{images} ({', '.join(f'{n} of {label}' for label, n in sorted(counts.items()))}){beside}"
 
 
 def _label(file: Path, folder: Path, told: str | None, classes: Sequence[str]) -> str | None:

@@ -117,8 +117,8 @@ def tell(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Image files, folders of them, or - for one image on stdin. A folder that is called like a class, "
-            "or sub-folders that are, say what the images show.",
+            help="Image files, folders of them, or - for one image on stdin. The folder that an image lies in, where "
+            "it is called like a class, says what the image shows; otherwise it is taken for the class asked for.",
             metavar="FILES…",
         ),
     ],
@@ -149,7 +149,8 @@ def tell(
     if json:
         show_json(after | {"answers": [answer_json(answer) for answer in told]})
     else:
-        print(f"{query}: {in_words(told)} recorded. {after_words(after)}")
+        wanted = next(one.label for one in campaign.queries if one.id == query)
+        print(f"{query}: {in_words(told, wanted)} recorded. {after_words(after)}")
 
 
 def skip(
@@ -208,13 +209,12 @@ def run_(
             min=-1, max=1, help="Of an archive: the least similarity of image and sentence that counts (0.2)."
         ),
     ] = None,
-    class_check: Annotated[
-        bool | None,
+    any_class: Annotated[
+        bool,
         typer.Option(
-            "--class-check/--no-class-check",
-            help="Of an archive or a generator: whether an image must look like the class asked for (it must).",
+            "--any-class", help="Of an archive or a generator: also what does not look like the class asked for."
         ),
-    ] = None,
+    ] = False,
     generator: Annotated[
         str | None,
         typer.Option(help="Of a generator: its name, a Stable Diffusion directory or hub id (moji-diffusion)."),
@@ -234,7 +234,7 @@ def run_(
     from desiderata.cli.progress import bar, spinner
     from desiderata.collect.build import make_oracle
 
-    options = _oracle_options(oracle, archive, least_similarity, class_check, generator, device)
+    options = _oracle_options(oracle, archive, least_similarity, any_class, generator, device)
     campaign = Campaign.open(run)
     with spinner("Opening the campaign", quiet=json):
         campaign.settle()  # a campaign that was stopped while it was made is measured now
@@ -279,7 +279,7 @@ def run_(
     print(f"{decided(answered, skipped)}, {collected(campaign.answers)} collected.")
     show_skipped(because)
     if generated:
-        print(_generated(generated, left_out=class_check is not False))
+        print(_generated(generated, left_out=not any_class))
     print(f"Before: {figures(closed[0].metrics)}.\nNow:    {figures(closed[-1].metrics)}.")
 
 
@@ -287,18 +287,14 @@ def _oracle_options(
     oracle: str,
     archive: Path | None,
     least_similarity: float | None,
-    class_check: bool | None,
+    any_class: bool,
     generator: str | None,
     device: str | None,
 ) -> dict[str, Any]:
     options = {
         "archive": ("--archive", archive, ("archive",)),
         "least_similarity": ("--least-similarity", least_similarity, ("archive",)),
-        "check_class": (
-            "--class-check" if class_check else "--no-class-check",
-            class_check,
-            ("archive", "generator"),
-        ),
+        "check_class": ("--any-class", False if any_class else None, ("archive", "generator")),
         "generator": ("--generator", generator, ("generator",)),
         "device": ("--device", device, ("generator",)),
     }

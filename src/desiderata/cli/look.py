@@ -55,11 +55,14 @@ def status(run: Run, json: AsJson = False) -> None:
         print("Nothing is measured yet, because the campaign was stopped while it was made.")
     taken_back = f"; {count(undone, 'answer')} taken back" if undone else ""
     print(f"{decided(statuses.count('answered'), statuses.count('skipped'))}, {collected(answers)}{taken_back}.")
-    print(
-        f"{len(still_open)} open: {', '.join(q.id for q in still_open)}"
-        if still_open
-        else f"Next: {command('ask', run)}"
-    )
+    if still_open:
+        print(f"{len(still_open)} open: {', '.join(q.id for q in still_open)}")
+        return
+    if queries and (not rounds or queries[-1].round > rounds[-1].number):
+        print(
+            f"Round {queries[-1].round} is answered and not learnt yet: the next command learns it; `undo` still can."
+        )
+    print(f"Next: {command('ask', run)}")
 
 
 def _show_rounds(rounds: "Sequence[Round]") -> None:
@@ -69,7 +72,7 @@ def _show_rounds(rounds: "Sequence[Round]") -> None:
     shown = [
         name for name in ("validation_accuracy", "test_accuracy", "validation_loss") if name in rounds[0].metrics
     ]
-    table = Table("round", "examples", *(name.replace("_", " ") for name in shown), box=None)
+    table = Table("round", "collected", *(name.replace("_", " ") for name in shown), box=None)
     for one in rounds:
         values = [one.metrics[name] for name in shown]
         words = [f"{v:.1%}" if "accuracy" in name else f"{v:.4f}" for name, v in zip(shown, values)]

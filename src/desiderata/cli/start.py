@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,13 +62,13 @@ def new(
 ) -> None:
     """Make a campaign and measure what the classifier is worth before it asks anything.
 
-    JSON: run, classes, encoder, strategy, seed, examples {initial, validation, test}, copies_left_out,
-    files_left_out, unreadable_left_out [file], round, warning (null where there is none).
+    JSON: run, classes, encoder, strategy, seed, examples {initial, validation, test}, copies_left_out [file],
+    files_left_out [file] (no images by their names), unreadable_left_out [file], round, warning (null where there is
+    none).
     """
     place = _world(locals())
     strategy = _strategy(strategy)
     _check_new(run)
-    from desiderata.campaign.answers import listed
     from desiderata.campaign.config import Config
     from desiderata.cli.progress import bar
     from desiderata.collect.build import create
@@ -81,8 +82,6 @@ def new(
         head={"warm_start": True} if warm_start else {},
     )
     drawn = _drawn(place["kind"], config.encoder)
-    if drawn and not json:
-        print(drawn, file=sys.stderr)
     with bar("Embedding images", quiet=json) as progress:
 
         def embedded(done: int, total: int) -> None:
@@ -102,8 +101,8 @@ def new(
                 "strategy": strategy,
                 "seed": seed,
                 "examples": {part: parts[part] for part in ("initial", "validation", "test")},
-                "copies_left_out": unused.copies,
-                "files_left_out": len(left_out),
+                "copies_left_out": list(unused.copies),
+                "files_left_out": list(map(str, left_out)),
                 "unreadable_left_out": list(map(str, unused.unreadable)),
                 "round": round_json(first),
                 "warning": " ".join([drawn or "", *shared]).strip() or None,
@@ -117,19 +116,25 @@ def new(
             f"Accuracy is measured on {count(parts['validation'], 'validation picture')}; give --test FOLDER for a "
             "figure that no question was aimed at."
         )
-    for sentence in shared:
+    for sentence in (*([drawn] if drawn else []), *shared):
         print(sentence, file=sys.stderr)
     if unused.copies:
-        one = unused.copies == 1
-        are = "was left out because it is a copy of another" if one else "were left out as copies of others"
-        print(f"{count(unused.copies, 'image')} {are}.")
+        are = "is a copy of another and was" if len(unused.copies) == 1 else "are copies of others and were"
+        print(f"{count(len(unused.copies), 'image')} in all {are} left out ({_named(unused.copies)}).")
     if unused.unreadable:
-        names = listed([path.name for path in unused.unreadable], 3)
-        print(f"{count(len(unused.unreadable), 'damaged image')} left out ({names}).")
+        print(f"{count(len(unused.unreadable), 'damaged image')} left out ({_named(unused.unreadable)}).")
     if left_out:
-        names = listed([path.name for path in left_out], 3)
+        names = _named(left_out)
         print(f"{count(len(left_out), 'file')} left out ({names}): only {ALL_OF} images are read.")
     print(f"Next: {command('ask', run)}")
+
+
+def _named(files: Sequence[str | Path]) -> str:
+    """Return the first names of a list of files."""
+    from desiderata.campaign.answers import listed
+    from desiderata.files import in_its_folder
+
+    return listed([in_its_folder(file) for file in files], 3)
 
 
 def _absolute(encoder: str) -> str:

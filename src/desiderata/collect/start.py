@@ -38,14 +38,14 @@ class LeftOut:
     """What was found and is not used.
 
     Attributes:
-        copies: How many pictures had come before, in the order initial, validation, test. So no picture is both
-            learnt from and measured on.
+        copies: The files of pictures that had come before, in the order initial, validation, test. So no picture is
+            both learnt from and measured on.
         shared: For a part with a folder of its own, how many of these copies are of a picture of an earlier part,
             and how many pictures it has left. Parts without such copies are not in it.
         unreadable: The files that are damaged or cannot be used, where that is no error.
     """
 
-    copies: int = 0
+    copies: Sequence[str] = ()
     shared: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: Sequence[Path] = ()
 
@@ -185,18 +185,18 @@ def _moji(
     return CLASSES, parts, []
 
 
-def _without_copies(parts: Mapping[str, Sequence[_Row]]) -> tuple[dict[str, list[_Row]], int, Counter[str]]:
+def _without_copies(parts: Mapping[str, Sequence[_Row]]) -> tuple[dict[str, list[_Row]], list[str], Counter[str]]:
     """Keep each picture where it comes first.
 
     Returns:
-        The rows of each part, how many were left out, and how many of those, by part, are of an earlier part.
+        The rows of each part, what was left out, and how much of that, by part, is of an earlier part.
 
     Raises:
         DesiderataError: One picture has two classes.
     """
     first: dict[str, _Row] = {}
     kept: dict[str, list[_Row]] = {}
-    copies = 0
+    copies: list[str] = []
     shared: Counter[str] = Counter()
     for part, rows in parts.items():
         kept[part] = []
@@ -211,7 +211,7 @@ def _without_copies(parts: Mapping[str, Sequence[_Row]]) -> tuple[dict[str, list
                     "remove the wrong one."
                 )
             else:
-                copies += 1
+                copies.append(row.name)
                 shared[part] += row.image in earlier
     return kept, copies, +shared
 

@@ -129,17 +129,18 @@ def example(asked: Sequence[Asked]) -> tuple[Asked, Picture, int] | None:
         asked: All requests.
 
     Returns:
-        The answered request that helped most, its first picture, and how many answered ones it was chosen from; the
-        first answered one and 0 where help was not measured or nothing helped; None with few answers.
+        The answered request that helped most, its first picture, and how many it was chosen from, those whose help
+        was measured; the first answered one and 0 where none was or nothing helped; None with few answers.
     """
     answered = sum(bool(query.images) for query in asked)
     if answered < FEWEST_ANSWERS:
         return None
     fitting = [query for query in asked if query.text and query.images and query.shown[0] == query.label]
     measured = [query for query in fitting if query.realised_gain is not None]
+    known = [query for query in asked if query.images and query.realised_gain is not None]
     best = max(measured, key=lambda query: query.realised_gain or 0.0, default=next(iter(fitting), None))
     helped = best is not None and (best.realised_gain or 0.0) > 0
-    return best and (best, picture(best.images[0], best.label, best.label), answered if helped else 0)
+    return best and (best, picture(best.images[0], best.label, best.label), len(known) if helped else 0)
 
 
 def picture(image: NDArray[np.uint8], shows: str, label: str) -> Picture:

@@ -38,7 +38,7 @@ EVIDENCE = {
         "how near the sentence comes to the ideal example of the class, the point among all possible pictures at "
         "which one more example was computed to help most: 1 is the same direction, 0 is unrelated",
     ),
-    "class_agreement": Evidence("right class", "how surely the sentence, read back, names the class asked for"),
+    "class_agreement": Evidence("sentence fits", "how surely the sentence, read back, names the class asked for"),
     "displacement": Evidence(
         "moved",
         "how far the ideal example moved away from an average picture of its class; 0 would mean that nothing was "

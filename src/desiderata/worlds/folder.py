@@ -180,7 +180,12 @@ def _labelled(folder: Path) -> dict[str, list[LabelledFile]]:
 def _matching(folder: Path, images: Path, classes: Sequence[str]) -> dict[str, list[LabelledFile]]:
     found = _labelled(folder)
     if difference := sorted(set(found) ^ set(classes)):
-        which = images if difference[0] in found else folder
+        which, there = (images, classes) if difference[0] in found else (folder, found)
+        for spelt in there:
+            if spelt.casefold() == difference[0].casefold():
+                raise DesiderataError(
+                    f"{which} has a sub-folder for {spelt!r} and none for {difference[0]!r}: spell both alike."
+                )
         raise DesiderataError(f"{which} has no sub-folder for {difference[0]!r}: both folders need the same classes.")
     return found
 
