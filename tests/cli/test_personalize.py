@@ -128,7 +128,7 @@ def test_a_new_run_that_is_stopped_goes_on_with_the_same_command(
     with monkeypatch.context() as patched:
         patched.setattr(PersonalizeLearner, "evaluate", stop)
         assert main(made()) == 130
-    assert "give the same command again: desiderata personalize new run" in capsys.readouterr().err
+    assert "is recorded yet: desiderata personalize new run" in capsys.readouterr().err
     assert call("personalize", "status", "run")[1]["rounds"] == []
     assert main(["personalize", "status", "run"]) == 0
     assert "Nothing is learnt yet" in capsys.readouterr().out

@@ -106,7 +106,7 @@ def start_from(world: Mapping[str, Any], seed: int, encoder: "Encoder", progress
             raise DesiderataError(_nothing_left(part, missing, parts[part], shared, unreadable))
     sets = {part: _set(rows, classes) for part, rows in kept.items() if rows}
     own = {part: (n, len(kept[part])) for part, n in shared.items() if world.get(part)}
-    left_out = LeftOut(copies, own, tuple(unreadable))
+    left_out = LeftOut(tuple(copies), own, tuple(unreadable))
     return Start(classes, sets["initial"], sets["validation"], sets.get("test"), left_out)
 
 
