@@ -124,8 +124,7 @@ def new(
     if unused.unreadable:
         print(f"{count(len(unused.unreadable), 'damaged image')} left out ({_named(unused.unreadable)}).")
     if left_out:
-        names = _named(left_out)
-        print(f"{count(len(left_out), 'file')} left out ({names}): only {ALL_OF} images are read.")
+        print(f"{count(len(left_out), 'file')} left out ({_named(left_out)}): only {ALL_OF} images are read.")
     print(f"Next: {command('ask', run)}")
 
 

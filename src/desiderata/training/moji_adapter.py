@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from desiderata.foundation.generator import load_generator
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.trainers.adapter_training import picture_tower, save_adapter, train_adapter
@@ -68,8 +65,4 @@ def train_moji_adapter(
         checkpoint=work / "moji-adapter.safetensors",
         progress=lambda done, total: report(f"step {done}/{total}") if done % 100 == 0 else None,
     )
-    save_adapter({name: _halved(value) for name, value in learnt.items()}, tower.cpu().half(), out)
-
-
-def _halved(value: Tensor) -> Tensor:
-    return value.to(torch.float16)
+    save_adapter({name: value.half() for name, value in learnt.items()}, tower.cpu().half(), out)
