@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from desiderata.cli.bench_figures import gains, product
 from desiderata.cli.output import AsJson, show_json
 from desiderata.errors import DesiderataError
 from desiderata.threads import use_physical_cores
@@ -16,6 +17,8 @@ def register(app: typer.Typer) -> None:
     group.command("collect")(collect)
     group.command("personalize")(personalize)
     group.command("personalize-speed")(personalize_speed)
+    group.command("gains")(gains)
+    group.command("product")(product)
     app.add_typer(group, name="bench")
 
 
