@@ -140,7 +140,7 @@ def test_further_layers_change_nothing_at_first(trained: moji_clip.Trainer):
 
 @pytest.mark.slow
 def test_refining_leaves_sentences_alone_and_goes_on_to_the_same_weights(tmp_path: Path, trained: moji_clip.Trainer):
-    recipe = refine.Refinement(shards=1, pictures=48, batch=16, layers=1)
+    recipe = refine.Refinement(shards=1, pictures=(16, 32), batch=16, layers=1)
     corpus.make_shard(tmp_path / "whole" / "scenes-refine", 0, seed=recipe.seed, size=moji_clip.SIZE)
     corpus.make_shard(tmp_path / "cut" / "scenes-refine", 0, seed=recipe.seed, size=moji_clip.SIZE)
     heads = {name: copy.deepcopy(getattr(trained, name)) for name in ("heads", "patches")}
@@ -158,10 +158,10 @@ def test_refining_leaves_sentences_alone_and_goes_on_to_the_same_weights(tmp_pat
         refiner.step = until
         return refiner.run(report=lambda _: None, save_every=1).state_dict()
 
-    whole = refined(tmp_path / "whole", recipe.pictures)
+    whole = refined(tmp_path / "whole", sum(recipe.pictures))
     with pytest.raises(StopIteration):
-        refined(tmp_path / "cut", recipe.pictures - recipe.batch)
-    resumed = refined(tmp_path / "cut", recipe.pictures)
+        refined(tmp_path / "cut", sum(recipe.pictures) - recipe.batch)
+    resumed = refined(tmp_path / "cut", sum(recipe.pictures))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     before = trained.model.state_dict()
     assert all(torch.equal(whole[name], before[name]) for name in before if name.startswith("text"))

@@ -33,11 +33,12 @@ class Refinement:
 
     Attributes:
         shards: Shards of scenes, others than those of the first stage.
-        pictures: How many pictures are seen in all, repeats counted.
+        pictures: How many pictures are seen in each cycle, repeats counted. A cycle begins where the last one ended,
+            and its rate rises and falls anew (Loshchilov & Hutter, 2017).
         batch: Pictures a step.
         layers: Further layers on the picture tower; at first they change nothing.
-        learning_rate: The highest, after the warm-up; it then falls to 0 along a cosine.
-        warmup: Share of `pictures` over which the rate rises.
+        learning_rate: The highest of a cycle, after the warm-up; it then falls to 0 along a cosine.
+        warmup: Share of a cycle over which the rate rises.
         weight_decay: Of matrices.
         align_weight: Of 1 - cosine between a picture and its complete caption.
         attribute_weight: Of the attribute heads' losses.
@@ -46,7 +47,7 @@ class Refinement:
     """
 
     shards: int = 60
-    pictures: int = 240_000
+    pictures: tuple[int, ...] = (240_000, 640_000)
     batch: int = 128
     layers: int = 2
     learning_rate: float = 4e-4
@@ -123,26 +124,27 @@ class Refiner:
             The refined model.
         """
         done = load_checkpoint(self.checkpoint, self.modules, self.optimizer, self.about)
-        steps = self.recipe.pictures // self.recipe.batch
+        cycles = [pictures // self.recipe.batch for pictures in self.recipe.pictures]
+        progress_of = [step / steps for steps in cycles for step in range(steps)]
         rows = batches(
             [len(shard.scenes) for shard in self.shards], self.recipe.batch, stream(self.recipe.seed, "order")
         )
         clock = time.monotonic()
-        for step in range(steps):
+        for step, progress in enumerate(progress_of):
             chosen = next(rows)
             if step < done:
                 continue
             for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * cosine_schedule(step / steps, self.recipe.warmup)
+                group["lr"] = self.recipe.learning_rate * cosine_schedule(progress, self.recipe.warmup)
             figures = self.step(chosen, stream(self.recipe.seed, "caption", step))
             if step % every == every - 1:
                 line = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
                 rate = min(every, step + 1 - done) * self.recipe.batch / (time.monotonic() - clock)
-                report(f"refine {step + 1}/{steps} {line} {rate:.0f} pictures/s")
+                report(f"refine {step + 1}/{len(progress_of)} {line} {rate:.0f} pictures/s")
                 clock = time.monotonic()
             if step % save_every == save_every - 1:
                 save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1, self.about)
-        save_checkpoint(self.checkpoint, self.modules, self.optimizer, steps, self.about)
+        save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(progress_of), self.about)
         return self.model
 
     def step(self, rows: list[tuple[int, int]], rng: np.random.Generator) -> dict[str, float]:
