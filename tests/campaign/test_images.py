@@ -117,7 +117,7 @@ def test_a_file_over_the_byte_limit_is_not_read_whole(tmp_path: Path, monkeypatc
 def test_missing_files_and_folders_are_named(tmp_path: Path):
     with pytest.raises(UnreadableImage, match=r"gone\.jpg does not exist"):
         read_image(tmp_path / "gone.jpg")
-    with pytest.raises(UnreadableImage, match="is not a file"):
+    with pytest.raises(UnreadableImage, match="is a folder"):
         read_image(str(tmp_path))
     with pytest.raises(UnreadableImage, match="is not a file"):
         read_image("/dev/zero")

@@ -248,6 +248,12 @@ def test_an_exported_classifier_says_what_the_campaign_says(collected: Path, inb
     assert loaded.predict([]) == []
     with pytest.raises(DesiderataError, match=r"Image 2 of 2 is empty"):
         loaded.predict([paths[0].read_bytes(), b""])
+    with pytest.raises(DesiderataError, match="is a folder: give an image file"):
+        loaded.predict(inbox)
+    named, unreadable = loaded.classify(inbox)
+    assert set(paths) < {one.path for one in named}
+    assert [one.label for one in named if one.path in paths] == loaded.predict(paths)
+    assert len(unreadable) == 1
 
 
 def test_many_pictures_are_taken_in_parts(collected: Path, call: Call, monkeypatch: pytest.MonkeyPatch):

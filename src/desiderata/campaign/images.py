@@ -108,7 +108,7 @@ def opened(path: Path, name: str) -> Iterator[io.BufferedReader]:
     """
     try:
         if path.exists() and not path.is_file():
-            raise UnreadableImage(f"{name} is not a file: give an image file.")
+            raise UnreadableImage(f"{name} is {'a folder' if path.is_dir() else 'not a file'}: give an image file.")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.learner import CollectLearner, restore_head
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder, load_encoder
+from desiderata.worlds.folder import files_among
 
 WEIGHTS = "head.safetensors"
 """The file of an exported classifier that holds its head."""
@@ -76,22 +77,26 @@ class TrainedClassifier:
         return np.concatenate(rows)
 
     def predict(self, images: ImageLike | Sequence[ImageLike]) -> list[str]:
-        """Return the most probable class of each picture; see `predict_proba`."""
+        """Return the most probable class of each picture; see `predict_proba`, and `classify` for folders."""
         return [self.classes[index] for index in self.predict_proba(images).argmax(axis=1)]
 
     def classify(
-        self, paths: Sequence[Path], progress: Callable[[int], None] | None = None
+        self, paths: str | Path | Sequence[str | Path], progress: Callable[[int], None] | None = None
     ) -> tuple[list[Prediction], dict[Path, UnreadableImage]]:
         """Classify files, and go on where one cannot be read. What was embedded before is not embedded again.
 
         Args:
-            paths: The files.
+            paths: Files, and folders that are searched for images with all below them; one may stand alone.
             progress: Called with the number of files that have been dealt with.
 
         Returns:
             The files that could be read, in the order given, and for each of the others why it could not.
+
+        Raises:
+            DesiderataError: A folder has no images.
         """
-        found, unreadable = FeatureCache().embed(self.encoder, paths, progress)
+        given = [paths] if isinstance(paths, str | Path) else paths
+        found, unreadable = FeatureCache().embed(self.encoder, files_among([Path(one) for one in given]), progress)
         if not found:
             return [], unreadable
         rows = self.head.predict_proba(np.stack([one.feature for one in found]))
