@@ -14,7 +14,7 @@ from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.training import corpus, moji_clip, refine
 from desiderata.training.checkpoint import load_checkpoint, save_checkpoint
-from desiderata.training.corpus import batches, draw_map, draw_scenes, family, load_shard, make_corpus
+from desiderata.training.corpus import Batches, draw_map, draw_scenes, family, load_shard, make_corpus
 from desiderata.training.evaluate import _kept, _retrieval
 from desiderata.training.moji_decap import DecapRecipe, train_decoder
 from desiderata.training.tokenizer import train_tokenizer
@@ -58,7 +58,8 @@ def test_the_map_shows_what_stands_where():
 
 
 def test_batches_cover_an_epoch_and_keep_families_together():
-    rows = [row for _, row in zip(range(4), batches([16, 16], 8, stream(0)))]
+    order = Batches([16, 16], 8, stream(0))
+    rows = [order[number] for number in range(4)]
     assert len({pair for batch in rows for pair in batch}) == 32
     assert all(batch[i][1] % 4 == 0 and batch[i + 3][1] == batch[i][1] + 3 for batch in rows for i in (0, 4))
 
@@ -213,7 +214,7 @@ def test_a_corpus_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_batches_that_cannot_be_cut_are_refused():
     for size in (10, 0, 96):
         with pytest.raises(DesiderataError, match="families of 4"):
-            next(batches([32], size, stream(0)))
+            Batches([32], size, stream(0))
 
 
 def test_a_checkpoint_without_its_tokenizer_is_refused(tmp_path: Path, trained: moji_clip.Trainer):

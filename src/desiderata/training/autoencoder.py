@@ -1,6 +1,5 @@
 """Train the autoencoder of moji-diffusion: 64 x 64 pictures to 16 x 16 latents and back."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desiderata.randomness import stream
-from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
+from desiderata.training.checkpoint import key_of
+from desiderata.training.loop import Loop
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,11 @@ def train_autoencoder(
     model = new_autoencoder(recipe).to(device=device, memory_format=torch.channels_last)  # pyright: ignore
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=1e-4)
     about = key_of(recipe, len(images), np.asarray(images[0][:8]).tobytes())
-    done = load_checkpoint(checkpoint, {"model": model}, optimizer, about)
     total = recipe.pictures // recipe.batch
-    started, lines = time.monotonic(), np.cumsum([len(shard) for shard in images])
-    for step in range(done, total):
+    lines = np.cumsum([len(shard) for shard in images])
+
+    def take(step: int) -> dict[str, float]:
         draws = stream(recipe.seed, "autoencoder", step)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * min((step + 1) / 100, 0.5 + 0.5 * np.cos(np.pi * step / total))
         places = draws.integers(lines[-1], size=recipe.batch)
         shards = np.searchsorted(lines, places, side="right")
         batch = np.stack([images[s][p - lines[s]] for s, p in zip(shards, places)])
@@ -100,14 +98,15 @@ def train_autoencoder(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if step % 100 == 99:
-            decibels = -10 * torch.log10((made.float().clamp(-1, 1) - wanted).square().mean() / 4).item()
-            rate = (step + 1 - done) * recipe.batch / (time.monotonic() - started)
-            spread = latents.float().std().item()
-            report(f"autoencoder step {step + 1}/{total} {decibels:.2f} dB, latents {spread:.2f}, {rate:.0f}/s")
-        if step % 500 == 499:
-            save_checkpoint(checkpoint, {"model": model}, optimizer, step + 1, about)
-    save_checkpoint(checkpoint, {"model": model}, optimizer, total, about)
+        error = (made.detach().float().clamp(-1, 1) - wanted).square().mean() / 4
+        return {"dB": -10 * torch.log10(error).item(), "latents": latents.detach().float().std().item()}
+
+    def rate(step: int) -> float:
+        return recipe.learning_rate * float(min((step + 1) / 100, 0.5 + 0.5 * np.cos(np.pi * step / total)))
+
+    Loop(checkpoint, {"model": model}, optimizer, about, total, rate, "autoencoder step", report=report).run(
+        take, lambda _step: recipe.batch
+    )
     model = model.eval().requires_grad_(False)
     sample = np.concatenate([shard[:128] for shard in images[:4]])
     with torch.inference_mode():

@@ -7,7 +7,7 @@ holds pairs that only one object, the background, the style, a count or a relati
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -192,29 +192,34 @@ def scene_of(record: dict) -> Scene:
     )
 
 
-def batches(shard_sizes: list[int], size: int, rng: np.random.Generator) -> Iterator[list[tuple[int, int]]]:
-    """Yield batches of (shard, row) pairs for ever, a new order each epoch; families stay together.
+class Batches:
+    """Batches of (shard, row) pairs for ever, a new order each epoch; families stay together.
 
     Args:
         shard_sizes: Length of each shard.
         size: Length of a batch, a multiple of `FAMILY`.
         rng: Orders the blocks.
 
-    Yields:
-        `size` pairs.
-
     Raises:
         DesiderataError: `size` is no such multiple, or there are fewer scenes.
     """
-    if size % FAMILY or not 0 < size <= sum(shard_sizes):
-        raise DesiderataError(
-            f"Batches of {size} cannot be cut from {sum(shard_sizes)} scenes in families of {FAMILY}: "
-            f"give a multiple of {FAMILY} that is no larger than the corpus."
-        )
-    blocks = np.array([(shard, row) for shard, n in enumerate(shard_sizes) for row in range(0, n, FAMILY)])
-    per_batch = size // FAMILY
-    while True:
-        order = rng.permutation(len(blocks))
-        for start in range(0, len(order) - per_batch + 1, per_batch):
-            chosen = blocks[order[start : start + per_batch]]
-            yield [(int(s), int(row) + offset) for s, row in chosen for offset in range(FAMILY)]
+
+    def __init__(self, shard_sizes: Sequence[int], size: int, rng: np.random.Generator) -> None:
+        if size % FAMILY or not 0 < size <= sum(shard_sizes):
+            raise DesiderataError(
+                f"Batches of {size} cannot be cut from {sum(shard_sizes)} scenes in families of {FAMILY}: "
+                f"give a multiple of {FAMILY} that is no larger than the corpus."
+            )
+        self._blocks = np.array([(shard, row) for shard, n in enumerate(shard_sizes) for row in range(0, n, FAMILY)])
+        self._blocks_in_batch = size // FAMILY
+        self._rng = rng
+        self._orders: list[NDArray[np.int64]] = []
+
+    def __getitem__(self, number: int) -> list[tuple[int, int]]:
+        """Return the batch of that number, from 0 on."""
+        epoch, place = divmod(number, len(self._blocks) // self._blocks_in_batch)
+        while len(self._orders) <= epoch:
+            self._orders.append(self._rng.permutation(len(self._blocks)))
+        start = place * self._blocks_in_batch
+        chosen = self._blocks[self._orders[epoch][start : start + self._blocks_in_batch]]
+        return [(int(s), int(row) + offset) for s, row in chosen for offset in range(FAMILY)]

@@ -4,7 +4,6 @@ The judge is asked which concept is in which place, too: that teaches it what th
 many there are would.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ from torch import Tensor, nn
 
 from desiderata.foundation.judge_network import JudgeConfig, JudgeNetwork
 from desiderata.randomness import stream
-from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
-from desiderata.training.corpus import Shard, batches, load_shard, make_corpus
+from desiderata.training.checkpoint import key_of
+from desiderata.training.corpus import Batches, Shard, load_shard, make_corpus
 from desiderata.training.distortion import destroyed, distorted
 from desiderata.training.judge_scenes import CONCEPTS, STYLES, JudgeTargets, make_shards
+from desiderata.training.loop import Loop
 from desiderata.training.moji_clip import SIZE, cosine_schedule, decayed
 from desiderata.worlds.moji.scene import BACKGROUNDS, Scene
 
@@ -106,31 +106,23 @@ class JudgeTrainer:
             The trained network.
         """
         recipe = self.recipe
-        modules: dict[str, nn.Module] = {"network": self.network}
-        about = key_of(recipe, self.network.config)
-        done = load_checkpoint(self.checkpoint, modules, self.optimizer, about)
         steps = recipe.pictures // recipe.batch
-        orders = [
-            batches([len(shard.scenes) for shard in shards], recipe.batch // 2, stream(recipe.seed, "judge", kind))
+        plain, held_out = (
+            Batches([len(shard.scenes) for shard in shards], recipe.batch // 2, stream(recipe.seed, "judge", kind))
             for kind, shards in (("plain", self.plain), ("held out", self.held_out))
-        ]
+        )
         self.network.train()
-        clock, last = time.monotonic(), done
-        for step in range(steps):
-            plain, held_out = (next(order) for order in orders)
-            if step < done:
-                continue
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * cosine_schedule(step / steps, recipe.warmup)
-            figures = self.step(plain, held_out, step)
-            if step % every == every - 1:
-                rate = (step + 1 - last) * recipe.batch / (time.monotonic() - clock)
-                line = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                self.report(f"step {step + 1}/{steps} {line} {rate:.0f} pictures/s")
-                clock, last = time.monotonic(), step + 1
-            if step % save_every == save_every - 1:
-                save_checkpoint(self.checkpoint, modules, self.optimizer, step + 1, about)
-        save_checkpoint(self.checkpoint, modules, self.optimizer, steps, about)
+        Loop(
+            self.checkpoint,
+            {"network": self.network},
+            self.optimizer,
+            key_of(recipe, self.network.config),
+            steps,
+            lambda step: recipe.learning_rate * cosine_schedule(step / steps, recipe.warmup),
+            every=every,
+            save_every=save_every,
+            report=self.report,
+        ).run(lambda step: self.step(plain[step], held_out[step], step), lambda _step: recipe.batch)
         return self.network
 
     def step(self, plain: list[tuple[int, int]], held_out: list[tuple[int, int]], step: int) -> dict[str, float]:

@@ -8,7 +8,6 @@ concept they cover. The heads are thrown away afterwards; what is shipped is a p
 import copy
 import json
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.training.attributes import AttributeHeads, Targets
-from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
-from desiderata.training.corpus import batches, draw_scenes, load_shard, make_corpus
+from desiderata.training.checkpoint import key_of
+from desiderata.training.corpus import Batches, draw_scenes, load_shard, make_corpus
+from desiderata.training.loop import Loop
 from desiderata.training.tokenizer import train_tokenizer
 from desiderata.worlds.moji.catalogue import CONCEPTS
 from desiderata.worlds.moji.grammar import caption
@@ -137,31 +137,26 @@ class Trainer:
         Returns:
             The trained model.
         """
-        about = key_of(self.recipe, json.dumps(self.tokenizer.get_vocab(), sort_keys=True))
-        done = load_checkpoint(self.checkpoint, self.modules, self.optimizer, about)
-        plan = _plan(self.recipe)
-        seen = started = 0
-        clock = time.monotonic()
-        rows, size = iter(()), 0
-        for step, (batch, progress) in enumerate(plan):
-            if batch != size:
-                size, sizes = batch, [len(shard.scenes) for shard in self.shards]
-                rows = batches(sizes, size, stream(self.recipe.seed, "order", size))
-            chosen = next(rows)
-            if step < done:
-                continue
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * cosine_schedule(progress, self.recipe.warmup)
-            figures = self.step(chosen, stream(self.recipe.seed, "caption", step))
-            seen += batch
-            if step % every == every - 1:
-                line = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                rate = (seen - started) / (time.monotonic() - clock)
-                report(f"step {step + 1}/{len(plan)} {line} {rate:.0f} pictures/s")
-                clock, started = time.monotonic(), seen
-            if step % save_every == save_every - 1:
-                save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1, about)
-        save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(plan), about)
+        recipe, plan = self.recipe, _plan(self.recipe)
+        sizes = [len(shard.scenes) for shard in self.shards]
+        rows = {size: Batches(sizes, size, stream(recipe.seed, "order", size)) for size in dict(plan)}
+        starts = {size: index for index, (size, _) in reversed(list(enumerate(plan)))}
+
+        def take(step: int) -> dict[str, float]:
+            size, _ = plan[step]
+            return self.step(rows[size][step - starts[size]], stream(recipe.seed, "caption", step))
+
+        Loop(
+            self.checkpoint,
+            self.modules,
+            self.optimizer,
+            key_of(recipe, json.dumps(self.tokenizer.get_vocab(), sort_keys=True)),
+            len(plan),
+            lambda step: recipe.learning_rate * cosine_schedule(plan[step][1], recipe.warmup),
+            every=every,
+            save_every=save_every,
+            report=report,
+        ).run(take, lambda step: plan[step][0])
         return self.model
 
     def step(self, rows: list[tuple[int, int]], rng: np.random.Generator) -> dict[str, float]:

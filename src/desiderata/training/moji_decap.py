@@ -1,16 +1,15 @@
 """Train a DeCap decoder (Li et al., 2023) over any encoder from sentences alone; moji-decap is one such."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
@@ -18,8 +17,9 @@ from desiderata.describe.decap import DecapDecoder
 from desiderata.foundation.encoder import Encoder, load_encoder
 from desiderata.foundation.registry import locate
 from desiderata.randomness import stream
-from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
+from desiderata.training.checkpoint import key_of
 from desiderata.training.corpus import draw_scenes
+from desiderata.training.loop import Loop
 from desiderata.worlds.moji.grammar import caption
 
 
@@ -102,17 +102,14 @@ def train_decoder(
     parameters = [*model.parameters(), *prefix.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
     about = key_of(recipe, list(captions), np.round(embeddings[:64].numpy(), 3).tobytes())
-    done = load_checkpoint(checkpoint, modules, optimizer, about)
     per_epoch = len(captions) // recipe.batch
     total = per_epoch * recipe.epochs
-    started = time.monotonic()
-    order: NDArray[np.int64] = np.empty(0, np.int64)
     scale = recipe.noise / math.sqrt(embeddings.shape[1])
-    for step in range(done, total):
+    order_of = cache(lambda epoch: stream(recipe.seed, "decap-order", epoch).permutation(len(captions)))
+
+    def take(step: int) -> dict[str, float]:
         epoch, place = divmod(step, per_epoch)
-        if place == 0 or step == done:
-            order = stream(recipe.seed, "decap-order", epoch).permutation(len(captions))
-        rows = torch.from_numpy(order[place * recipe.batch : (place + 1) * recipe.batch])
+        rows = torch.from_numpy(order_of(epoch)[place * recipe.batch : (place + 1) * recipe.batch])
         noise = torch.from_numpy(
             stream(recipe.seed, "decap-noise", step).standard_normal((len(rows), embeddings.shape[1]))
         )
@@ -125,17 +122,16 @@ def train_decoder(
         loss = F.cross_entropy(logits[present].float(), wanted[present])
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        warm = min(1.0, (step + 1) / 100)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if step % 100 == 99:
-            rate = (step + 1 - done) * recipe.batch / (time.monotonic() - started)
-            report(f"step {step + 1}/{total} loss {loss.item():.3f} {rate:.0f} sentences/s")
-        if step % 500 == 499:
-            save_checkpoint(checkpoint, modules, optimizer, step + 1, about)
-    save_checkpoint(checkpoint, modules, optimizer, total, about)
+        return {"loss": loss.item()}
+
+    def rate(step: int) -> float:
+        return recipe.learning_rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / total))
+
+    Loop(checkpoint, modules, optimizer, about, total, rate, unit="sentences", report=report).run(
+        take, lambda _step: recipe.batch
+    )
     return DecapDecoder(model, prefix, tokenizer, embeddings[: recipe.memory])
 
 

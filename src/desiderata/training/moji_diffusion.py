@@ -8,7 +8,6 @@ stands where: features that know what is shown make a generator learn far sooner
 """
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +29,10 @@ from desiderata.foundation.registry import locate
 from desiderata.foundation.weights import load_model
 from desiderata.randomness import stream
 from desiderata.training.autoencoder import AutoencoderRecipe, train_autoencoder
-from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
+from desiderata.training.checkpoint import key_of
 from desiderata.training.corpus import load_shard, make_corpus
 from desiderata.training.latents import Latents, latents_shard
+from desiderata.training.loop import Loop
 from desiderata.worlds.moji.catalogue import CONCEPTS
 from desiderata.worlds.moji.grammar import caption
 
@@ -186,25 +186,19 @@ class DiffusionTrainer:
         Returns:
             The pipeline, with the averaged weights.
         """
-        recipe, modules = self.recipe, {"unet": self.unet, "average": self.average, "places": self.places}
-        path = self.folder / "moji-diffusion.safetensors"
-        about = key_of(*(getattr(recipe, name) for name in vars(recipe) if name != "pictures"), self._marks())
-        done = load_checkpoint(path, modules, self.optimizer, about)
-        total = recipe.pictures // recipe.batch
+        recipe = self.recipe
         shards: dict[int, Latents] = {}
-        started, losses = time.monotonic(), []
-        for step in range(done, total):
-            losses.append(self._step(step, shards))
-            if step % every == every - 1:
-                rate = (step + 1 - done) * recipe.batch / (time.monotonic() - started)
-                velocity, places = np.mean(losses, 0)
-                self.report(
-                    f"step {step + 1}/{total} velocity {velocity:.4f} places {places:.4f} {rate:.1f} pictures/s"
-                )
-                losses.clear()
-            if step % save_every == save_every - 1:
-                save_checkpoint(path, modules, self.optimizer, step + 1, about)
-        save_checkpoint(path, modules, self.optimizer, max(done, total), about)
+        Loop(
+            self.folder / "moji-diffusion.safetensors",
+            {"unet": self.unet, "average": self.average, "places": self.places},
+            self.optimizer,
+            key_of(*(getattr(recipe, name) for name in vars(recipe) if name != "pictures"), self._marks()),
+            recipe.pictures // recipe.batch,
+            lambda step: recipe.learning_rate * min(1.0, (step + 1) / recipe.warmup),
+            every=every,
+            save_every=save_every,
+            report=self.report,
+        ).run(lambda step: self._step(step, shards), lambda _step: recipe.batch)
         return self.pipeline()
 
     def pipeline(self) -> StableDiffusionPipeline:
@@ -230,7 +224,7 @@ class DiffusionTrainer:
             module.float()
         write_text(folder / "sampling.json", json.dumps(SAMPLING, indent=2) + "\n")
 
-    def _step(self, step: int, shards: dict[int, Latents]) -> tuple[float, float]:
+    def _step(self, step: int, shards: dict[int, Latents]) -> dict[str, float]:
         recipe = self.recipe
         draws = stream(recipe.seed, "diffusion", step)
         shard = self._shard(step, shards)
@@ -254,15 +248,13 @@ class DiffusionTrainer:
         loss = (error * weight).mean() / weight.mean() + recipe.place_weight * place_loss
         loss.backward()
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / recipe.warmup)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         keep = min(recipe.average, (1 + step) / (10 + step))
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.unet.parameters(), strict=True):
                 mean.lerp_(now, 1 - keep)
-        return error.mean().item(), place_loss.item()
+        return {"velocity": error.mean().item(), "places": place_loss.item()}
 
     @torch.no_grad()
     def texts(self, sentences: list[str]) -> Tensor:

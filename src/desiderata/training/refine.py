@@ -7,7 +7,6 @@ so does every decoder of its embeddings. Locking one tower is Zhai et al., 2022 
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,9 @@ from transformers import CLIPConfig, CLIPModel
 
 from desiderata.randomness import stream
 from desiderata.training.attributes import Targets
-from desiderata.training.checkpoint import key_of, load_checkpoint, save_checkpoint
-from desiderata.training.corpus import Shard, batches, load_shard, make_corpus
+from desiderata.training.checkpoint import key_of
+from desiderata.training.corpus import Batches, Shard, load_shard, make_corpus
+from desiderata.training.loop import Loop
 from desiderata.training.moji_clip import SIZE, Trainer, cosine_schedule, decayed
 from desiderata.worlds.moji.grammar import caption
 
@@ -123,28 +123,22 @@ class Refiner:
         Returns:
             The refined model.
         """
-        done = load_checkpoint(self.checkpoint, self.modules, self.optimizer, self.about)
-        cycles = [pictures // self.recipe.batch for pictures in self.recipe.pictures]
+        recipe = self.recipe
+        cycles = [pictures // recipe.batch for pictures in recipe.pictures]
         progress_of = [step / steps for steps in cycles for step in range(steps)]
-        rows = batches(
-            [len(shard.scenes) for shard in self.shards], self.recipe.batch, stream(self.recipe.seed, "order")
-        )
-        clock = time.monotonic()
-        for step, progress in enumerate(progress_of):
-            chosen = next(rows)
-            if step < done:
-                continue
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * cosine_schedule(progress, self.recipe.warmup)
-            figures = self.step(chosen, stream(self.recipe.seed, "caption", step))
-            if step % every == every - 1:
-                line = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                rate = min(every, step + 1 - done) * self.recipe.batch / (time.monotonic() - clock)
-                report(f"refine {step + 1}/{len(progress_of)} {line} {rate:.0f} pictures/s")
-                clock = time.monotonic()
-            if step % save_every == save_every - 1:
-                save_checkpoint(self.checkpoint, self.modules, self.optimizer, step + 1, self.about)
-        save_checkpoint(self.checkpoint, self.modules, self.optimizer, len(progress_of), self.about)
+        rows = Batches([len(shard.scenes) for shard in self.shards], recipe.batch, stream(recipe.seed, "order"))
+        Loop(
+            self.checkpoint,
+            self.modules,
+            self.optimizer,
+            self.about,
+            len(progress_of),
+            lambda step: recipe.learning_rate * cosine_schedule(progress_of[step], recipe.warmup),
+            "refine",
+            every=every,
+            save_every=save_every,
+            report=report,
+        ).run(lambda step: self.step(rows[step], stream(recipe.seed, "caption", step)), lambda _step: recipe.batch)
         return self.model
 
     def step(self, rows: list[tuple[int, int]], rng: np.random.Generator) -> dict[str, float]:
