@@ -406,7 +406,8 @@ def test_the_end_of_a_demonstration(short: None, tmp_path: Path):
     again = demo_generator.taught(tmp_path / "show", 0, lambda *step: told.append(step))
     assert again.history() == campaign.history()
     part = demo_generator.section(campaign)
-    assert part.html.count("<img") >= 4 + 3 * len(demo_generator.TEST) * demo_generator.PICTURES
+    columns = 1 + demo_generator.ROUNDS
+    assert part.html.count("<img") >= 4 + columns * len(demo_generator.TEST) * demo_generator.PICTURES
     with pytest.raises(Exception, match="another demonstration"):
         demo_generator.taught(tmp_path / "show", 1, lambda *step: None)
 

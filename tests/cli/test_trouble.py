@@ -237,6 +237,7 @@ def test_a_demonstration_is_not_passed_off_as_another(call: Call, monkeypatch: p
     monkeypatch.setattr("desiderata.collect.start.PER_CLASS", {"initial": 2, "validation": 2, "test": 1})
     monkeypatch.setattr("desiderata.collect.build.load_encoder", lambda _: Colours())
     monkeypatch.setattr(build, "_strategy", lambda *_: EachClass())
+    monkeypatch.setattr("desiderata.cli.demo_generator.is_there", lambda: False)
     status, made = call("demo", "show", "--rounds", "1")
     assert status == 0
     assert len(made["rounds"]) == 6

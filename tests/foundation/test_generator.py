@@ -19,7 +19,7 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import Generator, load_generator
 from desiderata.foundation.pipelines import quiet
 from desiderata.foundation.registry import MODELS
-from desiderata.foundation.sampling import SOLVERS, Sampling
+from desiderata.foundation.sampling import SOLVERS, Sampling, bfloat16_is_fast
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 TEXTS = "model.safetensors"
@@ -460,3 +460,18 @@ def test_a_device_that_there_is_not_is_named(folder: Path):
     with pytest.raises(DesiderataError, match="cannot be put on the device 'cuda:99'") as error:
         load_generator(str(folder), device="cuda:99")
     assert one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("units", "fast"), [({"amx_bf16": True}, True), ({"avx512_bf16": False, "avx2": True}, False)]
+)
+def test_bfloat16_is_for_processors_with_units_for_it(monkeypatch: pytest.MonkeyPatch, units: dict, fast: bool):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert bfloat16_is_fast() == bfloat16_is_fast("cpu") == fast
+    assert not bfloat16_is_fast("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert bfloat16_is_fast()
+    assert bfloat16_is_fast("cuda")
+    assert bfloat16_is_fast("cpu") == fast

@@ -361,6 +361,28 @@ def test_two_references_that_are_the_same_picture_are_refused(photos: Path, tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_bundled_generator_computes_in_bfloat16_where_that_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+):
+    made: list[Config] = []
+    monkeypatch.setattr("desiderata.personalize.quickstart.bfloat16_is_fast", lambda _: fast)
+    monkeypatch.setattr("desiderata.personalize.quickstart.create", lambda _path, config, **_: made.append(config))
+    words = {"subject": "horse", "setting": "in the forest"}
+    new_campaign(tmp_path / "run", tmp_path, **words)
+    new_campaign(tmp_path / "run", tmp_path, **words, trainer="ip-adapter")
+    new_campaign(tmp_path / "run", tmp_path, **words, generator="sd-1.4")
+    said = {"name": "moji-diffusion", "half": False}
+    new_campaign(tmp_path / "run", tmp_path, **words, generator=said, trainer={"precision": "float32"})
+    plain, adapter, large, told = made
+    assert plain.generator.get("half", False) == adapter.generator.get("half", False) == fast
+    assert plain.trainer["precision"] == ("bfloat16" if fast else "float32")
+    assert "precision" not in adapter.trainer
+    assert "half" not in large.generator
+    assert large.trainer["precision"] == told.trainer["precision"] == "float32"
+    assert told.generator == said
+
+
 @pytest.mark.parametrize("name", TRAINERS)
 @pytest.mark.parametrize("kind", ["object", "style"])
 def test_every_trainer_is_made_from_what_is_written_down(name: str, kind: str):

@@ -28,6 +28,18 @@ SOLVERS = {"": None, "ddim": "DDIMScheduler", "dpm-solver++": "DPMSolverMultiste
 Item = TypeVar("Item")
 
 
+def bfloat16_is_fast(device: str = "auto") -> bool:
+    """Return whether a device has units for bfloat16, without which it is slower there than float32.
+
+    Args:
+        device: "cpu", "cuda", or "auto" for the latter where there is one.
+    """
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    units = torch.cpu.get_capabilities()
+    return device != "cuda" and any(units.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How pictures are drawn where nothing else is said.

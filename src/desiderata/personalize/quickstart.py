@@ -7,6 +7,7 @@ from typing import Any
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.foundation.registry import MODELS
+from desiderata.foundation.sampling import bfloat16_is_fast
 from desiderata.personalize.build import Models, create
 from desiderata.personalize.measurement import PICTURES
 from desiderata.personalize.recipes import default_trainer
@@ -55,7 +56,8 @@ def new_campaign(
             picture in the order of their names, where they differ.
         kind: "object" or "style".
         placeholder: The word that the subject is called by.
-        generator: Name, directory or hub id of the base model, or the table `generator` of the configuration.
+        generator: Name, directory or hub id of the base model, or the table `generator` of the configuration. The
+            bundled one computes in bfloat16 where that is faster, unless the tables say otherwise.
         encoder: Name, directory or hub id of the CLIP model that judges; the one that goes with the generator.
         strategy: Name of a strategy, or the table `strategy` of the configuration.
         trainer: Name of a trainer, or a table with its name and the settings that differ from the usual ones.
@@ -78,6 +80,10 @@ def new_campaign(
     drawn = base.get("name") in ENCODERS
     wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
     base["name"] = _place(base.get("name", ""))
+    usual = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
+    if drawn and models is None and bfloat16_is_fast(base.get("device", "auto")):
+        base = {"half": True} | base
+        usual |= {"precision": "bfloat16"} if "precision" in usual else {}
     world = {"kind": "references", "images": str(Path(images).resolve())}
     if class_images is not None:
         world["class_images"] = str(Path(class_images).resolve())
@@ -88,7 +94,7 @@ def new_campaign(
         encoder=_place(encoder or ENCODERS.get(base["name"], ENCODER)),
         generator=base,
         subject=Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder).table(),
-        trainer=default_trainer(wanted.get("name", "dreambooth"), kind, base["name"]) | wanted,
+        trainer=usual | wanted,
         strategy={"name": strategy} if isinstance(strategy, str) else dict(strategy),
         prompts={
             "anchors": _plain(anchors or ("moji" if drawn else "authors")),

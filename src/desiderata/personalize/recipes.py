@@ -106,4 +106,5 @@ def _recipe(name: str, kind: str, small: bool) -> Recipe:
     else:
         found = recipes.PUBLISHED_OBJECT if kind == "object" else recipes.PUBLISHED_STYLE
     # thin matrices want a higher rate than the whole U-Net; in the examples of diffusers it is twenty times as high
-    return replace(found, learning_rate=20 * found.learning_rate) if name == "dreambooth-lora" else found
+    higher = 5 if small else 20
+    return replace(found, learning_rate=higher * found.learning_rate) if name == "dreambooth-lora" else found
