@@ -76,13 +76,13 @@ def new_campaign(
     Raises:
         DesiderataError: A folder or a name cannot be used. Nothing is left at `path` then.
     """
-    base = {"name": generator} if isinstance(generator, str) else dict(generator)
+    base: dict[str, Any] = {"name": generator} if isinstance(generator, str) else dict(generator)
     drawn = base.get("name") in ENCODERS
     wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
     base["name"] = _place(base.get("name", ""))
     usual = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
     if drawn and models is None and bfloat16_is_fast(base.get("device", "auto")):
-        base = {"half": True} | base
+        base = {"half": True, **base}
         usual |= {"precision": "bfloat16"} if "precision" in usual else {}
     world = {"kind": "references", "images": str(Path(images).resolve())}
     if class_images is not None:
