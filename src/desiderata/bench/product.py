@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -124,21 +124,27 @@ def _demo() -> dict[str, Any]:
     return {**run, **{f"{strategy}_test_accuracy": accuracy for strategy, accuracy in ends.items()}}
 
 
+_WATCH = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+run = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+seconds, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([run.returncode, run.stdout, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+"""Runs a program from a small one: from a large one it would inherit the largest memory so far."""
+
+
 def _child(call: Sequence[str]) -> dict[str, Any]:
     # What a program said and took; the memory is that of its largest process.
-    started = time.perf_counter()
-    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
-        said = "".join(cast(IO[str], child.stdout))
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
-    if child.returncode:
-        raise DesiderataError(f"`desiderata {call[3]}` ended with status {child.returncode}: run it by itself.")
+    watched = subprocess.run([sys.executable, "-c", _WATCH, *call], capture_output=True, text=True, check=True)
+    status, said, seconds, processor_seconds, memory = json.loads(watched.stdout)
+    if status:
+        raise DesiderataError(f"`desiderata {call[3]}` ended with status {status}: run it by itself.")
     return {
         "said": said,
         "seconds": seconds,
-        "processor_seconds": used.ru_utime + used.ru_stime,
-        "resident_mebibytes": used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+        "processor_seconds": processor_seconds,
+        "resident_mebibytes": memory / (2**20 if sys.platform == "darwin" else 2**10),
     }
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 GENERATOR = "moji-diffusion"
 SUBJECT = "unicorn"
 """A held-out subject of the Moji world."""
-ROUNDS = 2
+ROUNDS = 1
 """After the first. With what follows it takes less than a minute on two cores."""
 
-TRAINER: dict[str, Any] = {"name": "dreambooth", "steps": 150, "class_pictures": 0}
+TRAINER: dict[str, Any] = {"name": "dreambooth", "steps": 120, "class_pictures": 0}
 STRATEGY: dict[str, Any] = {"name": "uncertainty-balance", "k": 2, "samples": 4}
 BATCH = 8
 PICTURES = 2
@@ -28,6 +28,10 @@ ANCHORS = (
     "{} in space",
     "{} on the street",
     "{} in a room",
+    "{} in the desert",
+    "{} on a yellow background",
+    "a pencil drawing of {} on the beach",
+    "a night photo of {} in the snow",
     "a blueprint of {} in space",
 )
 TEST = (
