@@ -431,7 +431,7 @@ def test_a_demonstration_shows_it_in_its_report(short: None, call: Call, monkeyp
     monkeypatch.setattr("desiderata.report.build._map", lambda *_: None)
     status, said = call("demo", "show", "--rounds", "1")
     assert status == 0
-    assert [one["number"] for one in said["generator"]["rounds"]] == [0, 1, 2]
+    assert [one["number"] for one in said["generator"]["rounds"]] == [*range(1 + demo_generator.ROUNDS)]
     page = Path(said["report"]).read_text("utf-8")
     assert '<section id="generator">' in page
     assert "A generator learns something that it has never seen" in page
