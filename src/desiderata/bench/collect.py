@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from desiderata.bench.world import MojiBench, Sizes
+from desiderata.bench.world import CEILING_L2, MojiBench, Sizes
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Query
 from desiderata.collect.build import DECODERS
@@ -226,7 +226,11 @@ def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
     known = json.loads(path.read_text()) if path.exists() else {}
     lines: dict[str, dict[str, float]] = {}
     for name in plan.settings:
-        about = {"made_of": ingredients(name, plan.encoder), "test": plan.sizes.test}
+        about = {
+            "made_of": ingredients(name, plan.encoder),
+            "test": plan.sizes.test,
+            "ceiling_l2": list(CEILING_L2),
+        }
         world = _world(name, out, plan.encoder, plan.sizes)
         if not known.get(name, {}).items() >= about.items():
             known[name] = {**about, "zero_shot": world.zero_shot, "ceiling": world.ceiling(), "alike": {}}

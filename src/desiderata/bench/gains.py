@@ -16,6 +16,7 @@ from desiderata.collect.data import LabelledSet
 from desiderata.collect.fitting import Objective, minimise
 from desiderata.collect.influence import predicted_gain
 from desiderata.collect.lookahead import predicted_gain_proximal
+from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.encoder import Encoder
 from desiderata.randomness import stream
@@ -35,7 +36,8 @@ class Situation:
     """Data to learn from, and how they are learnt.
 
     Attributes:
-        data: "random", points about random centres with labels flipped at random; or a setting of the Moji world.
+        data: "random", points about random centres, a third of the candidates labelled at random; or a setting of the
+            Moji world.
         n: Training points.
         l2: Of the head.
         candidates: Points that are added, one at a time.
@@ -103,7 +105,7 @@ def compare(situation: Situation, seed: int, encoder: Encoder, tolerance: float 
         Both.
 
     Raises:
-        RuntimeError: A refit does not converge.
+        DesiderataError: A refit does not converge.
     """
     random = situation.data == "random"
     train, validation, new = _random(situation, seed) if random else _moji(situation, seed, encoder)
@@ -115,7 +117,9 @@ def compare(situation: Situation, seed: int, encoder: Encoder, tolerance: float 
     for point, label in zip(*head.points(new.features, new.labels), strict=True):
         theta, norm, _ = minimise(learnt.with_point(point, label), head.theta_, tolerance, 2000)
         if norm > tolerance:
-            raise RuntimeError(f"a refit stopped at a gradient norm of {norm:.1e}, above {tolerance:.0e}")
+            raise DesiderataError(
+                f"A refit stopped at a gradient norm of {norm:.1e}, above {tolerance:.0e}: give a larger tolerance."
+            )
         realised.append(before - _loss(met, theta))
     data = (train.features, train.labels, validation.features, validation.labels, new.features, new.labels)
     predicted = {name: tuple(predict(head, *data).tolist()) for name, predict in PREDICTIONS.items()}
