@@ -18,6 +18,7 @@ from desiderata.worlds.moji.sampler import (
     AT_LARGE,
     BROAD,
     CORNER,
+    CROWDED,
     HABITUAL,
     PLAIN_SINGLE,
     TYPICAL,
@@ -28,7 +29,7 @@ from desiderata.worlds.moji.sampler import (
 )
 from desiderata.worlds.moji.scene import BACKGROUNDS, MOST_OBJECTS, RELATIONS, STYLES, Scene
 
-NAMED = [AT_LARGE, BROAD, HABITUAL, TYPICAL, PLAIN_SINGLE, CORNER]
+NAMED = [AT_LARGE, BROAD, HABITUAL, TYPICAL, PLAIN_SINGLE, CROWDED, CORNER]
 seeds = st.integers(0, 2**32)
 
 

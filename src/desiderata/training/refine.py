@@ -47,7 +47,7 @@ class Refinement:
     """
 
     shards: int = 60
-    pictures: tuple[int, ...] = (240_000,)
+    pictures: tuple[int, ...] = (240_000, 480_000)
     batch: int = 128
     layers: int = 2
     learning_rate: float = 4e-4

@@ -131,6 +131,18 @@ AT_LARGE = Distribution(
 BROAD = replace(AT_LARGE, class_first=1.0)
 """Pictures at large of which the class is the subject: what a labelled picture is about."""
 
+CROWDED = replace(
+    AT_LARGE,
+    groups={3: 1.0},
+    styles={"photo": 0.7, **dict.fromkeys((style for style in STYLES if style != "photo"), 0.06)},
+    class_first=0.1,
+)
+"""Three things in every picture, mostly photographs, and the class is seldom the subject.
+
+Of the distributions tried it is one where ten pictures of each class are too few and a thousand are enough: a head on
+moji-clip is right in about 84 % and 96 %, against 95 % and 98 % of `AT_LARGE`.
+"""
+
 HABITUAL = replace(AT_LARGE, habitats=HABITATS)
 """As broad as `AT_LARGE` in everything but this: every class is where people expect it."""
 
@@ -171,12 +183,12 @@ PLAIN_SINGLE = Distribution(
 """One object before a plain colour, photographed by day, each class before the colour of its own studio."""
 
 CORNER = Distribution(
-    groups={2: 0.5, 3: 0.5},
+    groups={2: 0.3, 3: 0.7},
     counts={1: 0.7, 2: 0.3},
     relations=_evenly(RELATIONS),
     backgrounds=_evenly(("sea", "street", "forest", "room", "desert")),
     styles=_evenly(("blueprint", "night photo")),
-    class_first=0.75,
+    class_first=0.4,
     habitats={label: {place: 1.0} for label, place in ODD_PLACES.items()},
 )
 """A corner that typical pictures leave empty: crowded scenes in odd styles, and each class in one odd place."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.worlds.moji.render import render
-from desiderata.worlds.moji.sampler import AT_LARGE, CORNER, HABITUAL, PLAIN_SINGLE, Distribution, sample_scene
+from desiderata.worlds.moji.sampler import CORNER, CROWDED, HABITUAL, PLAIN_SINGLE, Distribution, sample_scene
 from desiderata.worlds.moji.scene import CLASSES, Scene
 
 
@@ -32,12 +32,14 @@ class Setting:
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("iid", AT_LARGE, AT_LARGE, "initial, validation and test pictures alike"),
+        Setting(
+            "iid", CROWDED, CROWDED, "initial, validation and test pictures alike: crowded, of every place and style"
+        ),
         Setting(
             "narrow",
             PLAIN_SINGLE,
-            AT_LARGE,
-            "initial pictures hold one object, each class on its colour; the test is broad",
+            CROWDED,
+            "initial pictures hold one object, each class on its colour; the test is broad and crowded",
         ),
         Setting(
             "shifted", HABITUAL, CORNER, "initial pictures are broad, each class in its habitat; the test is a corner"
