@@ -5,7 +5,7 @@ architecture keeps every quantity a chain of matrix products: nothing of size (p
 leading batch dimensions broadcast, so that ten networks cost one batched product rather than ten loops.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,6 +32,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]] = {"ta
 
 Curvature = Callable[[Tensor], Tensor]
 """How the cotangents of the logits change when the logits do, both (..., n, C)."""
+
+
+_CACHE = 2**20
+"""Bytes that one layer's results may take at a time: about what a core's own cache holds."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Linearisation:
         Returns:
             Shape (..., n, C).
         """
-        return self._tangents(v)[-1]
+        return _joined([self._tangents(part)[-1] for part in self._parts(v, v.dim() - 1)])
 
     def vjp(self, d: Tensor) -> Tensor:
         """J' d: gradient of sum(d * logits) with respect to theta.
@@ -148,7 +152,7 @@ class Linearisation:
         Returns:
             Shape (..., P).
         """
-        return self._collect(self.deltas(d), self.inputs)
+        return _joined([self._collect(self.deltas(part), self.inputs) for part in self._parts(d, d.dim() - 2)])
 
     def deltas(self, d: Tensor) -> list[Tensor]:
         """Back-propagate `d` to the pre-activations of every layer.
@@ -200,6 +204,14 @@ class Linearisation:
         direction, _ = next(self.network.layers(v))
         return changes[0] @ self.layers[0][0] + deltas[0] @ direction
 
+    def _parts(self, many: Tensor, leading: int) -> Sequence[Tensor]:
+        # Many directions through one network: a few at a time, so that what lies between stays in the cache.
+        one_network = self.layers[0][0].dim() == self.inputs[0].dim() == 2
+        if not one_network or leading != 1:
+            return [many]
+        widest = len(self.inputs[0]) * max(self.network.sizes[1:]) * many.element_size()
+        return many.split(max(1, _CACHE // max(1, widest)))
+
     def _perturbed(
         self, v: Tensor, d: Tensor, curvature: Curvature
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
@@ -234,6 +246,10 @@ class Linearisation:
             batch = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
             parts = [part.expand(*batch, part.shape[-1]) for part in parts]
         return torch.cat(parts, -1)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def softmax_curvature(p: Tensor, t: Tensor) -> Tensor:

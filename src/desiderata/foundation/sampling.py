@@ -155,7 +155,8 @@ def padded_batches(items: Sequence[Item], size: int) -> Iterator[tuple[list[Item
     """Cut into batches of one size, the last filled up with its last item.
 
     A matrix product rounds differently in batches of different shapes; in batches of one shape the same item gives
-    the same result, whatever it is computed with.
+    the same result, whatever it is computed with. (On one thread: several share a batch out by its rows, and a last
+    bit may then depend on an item's place.)
 
     Args:
         items: What is cut.
