@@ -211,7 +211,7 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
     assert np.asarray(Image.open(files[0])).shape == (16, 16, 3)
     assert main(["personalize", "sample", "run", "a toy", "--out", "elsewhere", "-n", "1"]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "'a toy' does not name the subject: write <subject> where it belongs.\n"
+    assert captured.err == "'a toy' was drawn without the subject: write <subject> where it belongs.\n"
     assert captured.out == "elsewhere/00-a-toy-0.png\n"
     for words in (["sample", "run", "x", "--out", "photos/new"], ["export", "run", "photos/new"]):
         status, said = call("personalize", *words)
@@ -301,6 +301,7 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--strategy", "psychic"], "No strategy is called 'psychic'"),
         (["--trainer", "hypnosis"], "No trainer is called 'hypnosis'"),
         (["--trainer", "ip-adapter"], "needs an adapter that was trained for"),
+        (["--placeholder", ""], "An object without a placeholder would be learnt as every toy"),
         (["--adapter", "x"], "--adapter goes with --trainer ip-adapter"),
         (["--anchors", "martian"], "no pool of anchors called 'martian'"),
         (["--anchors", "plain.txt"], "where the subject belongs"),
@@ -361,7 +362,9 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     shutil.rmtree("run")
     capsys.readouterr()
     assert main(words) == 0
-    assert capsys.readouterr().err.startswith("moji-diffusion knows drawn scenes")
+    warning = capsys.readouterr().err
+    assert warning.startswith("moji-diffusion knows drawn scenes")
+    assert "Cannot understand 'toy' in 'a toy " in warning
 
 
 # Progress

@@ -137,7 +137,8 @@ def test_balance_weighs_by_the_mean_entropy_of_all_directions():
 def test_uncertainty_stops_when_fewer_than_k_directions_are_undecided():
     room = Room(bias=50.0)  # every picture is what was asked for
     assert propose("uncertainty-balance", room) == []
-    assert room.noted[0].stopped == "No directions are undecided, fewer than the 3 that a round learns from (Eq. 10)."
+    assert room.noted[0].stopped.startswith("It is undecided about no sentence whether to draw what is asked")
+    assert room.noted[0].stopped.endswith("and a round learns from 3 (GAL, Eq. 10).")
     assert room.noted[0].openness == 0
     room = Room(bias=50.0)
     assert len(propose("clip-feedback", room)) == 3, "others do not stop by themselves"

@@ -199,13 +199,15 @@ def test_a_run_that_has_learnt_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_headline_claims_no_more_than_its_interval():
     toy = Subject.of("toy", setting="here")
 
-    def said(*ovf: float, pictures: int = 80) -> str:
+    def said(*ovf: float, pictures: int = 80, stopped: bool = False) -> str:
         rounds = [Round(i, 3 * i, {"ovf": one, "pictures": pictures}) for i, one in enumerate(ovf)]
-        return personalize_words.headline(toy, 1, rounds).replace(SPACE, " ")
+        return personalize_words.headline(toy, 1, rounds, stopped).replace(SPACE, " ")
 
     shows = "of test pictures show the references' surroundings instead of what was asked"
     begins = "A generator was taught “sks toy” from 1 picture."
     assert said(0.4) == f"{begins} So far, 40.0 % {shows}."
+    halt = "Then it stopped by itself, and chose none of its own to learn from"
+    assert said(0.4, stopped=True) == f"{begins} {halt}: 40.0 % {shows}."
     assert (
         said(0.4, 0.1) == f"{begins} Then it learnt from 3 pictures of its own: 10.0 % {shows}, after 40.0 % before."
     )

@@ -123,16 +123,12 @@ def new(
     unfinished = _unfinished(run, images, wanted)
     if not unfinished:
         _check_pictures(images)
-    warning = None
-    if model == BUNDLED:
-        warning = f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."
-        if not json:
-            print(warning, file=sys.stderr)
     if unfinished:
         with opened(run, json) as (campaign, _):
             campaign.settle()
     else:
         campaign = _made(run, images, wanted, quiet=json)
+    warning = _beyond_the_bundled(subject, setting, kind) if model == BUNDLED else None
     config, first = campaign.config, campaign.rounds[0]
     references = len(campaign.store.held())
     if json:
@@ -151,9 +147,24 @@ def new(
             }
         )
         return
+    if warning:
+        print(warning, file=sys.stderr)
     named = f"{placeholder} {subject}".strip()
     print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
     print(f"Next: {command('personalize', 'run', run)}")
+
+
+def _beyond_the_bundled(subject: str, settings: list[str], kind: str) -> str:
+    """Return what to expect of the bundled generator, and which words it has never seen."""
+    from desiderata.worlds.moji.reader import CannotParse, parse
+
+    said = f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."
+    try:
+        for setting in settings:
+            parse(f"a {subject} {setting}" if kind == "object" else setting)
+    except CannotParse as error:
+        return f"{said} {error}"
+    return said
 
 
 def _table(**said: Any) -> dict[str, Any]:

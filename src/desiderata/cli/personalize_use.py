@@ -31,7 +31,8 @@ def sample(
 ) -> None:
     """Draw pictures of the subject with what was learnt. The same sentence and seed give the same picture.
 
-    JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}].
+    JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}], warning
+    (null where there is none).
     """
     folder = out or run / "samples"
     with opened(run, json) as (campaign, told):
@@ -47,11 +48,13 @@ def sample(
         learner: Any = campaign.learner_at(closed)
         drawn = learner.personalised.sample(said, seeds, progress=lambda done, total: told("Drawing", done, total))
     pictures = [_kept(folder, closed, one) for one in drawn]
+    nameless = next((prompt for prompt in prompts if subject.named() not in subject.said(prompt)), None)
+    warning = f"{nameless!r} was drawn without the subject: write <subject> where it belongs." if nameless else None
     if json:
-        show_json({"run": str(run), "round": closed, "pictures": pictures})
+        show_json({"run": str(run), "round": closed, "pictures": pictures, "warning": warning})
         return
-    if nameless := [prompt for prompt in prompts if subject.named() not in subject.said(prompt)]:
-        print(f"{nameless[0]!r} does not name the subject: write <subject> where it belongs.", file=sys.stderr)
+    if warning:
+        print(warning, file=sys.stderr)
     for one in pictures:
         if one["file"]:
             print(one["file"])
@@ -164,7 +167,9 @@ def _commands(campaign: "Campaign") -> str:
         return ""
     name = campaign.path.resolve().name
     lines = [_new(campaign.config, name)]
-    rounds = campaign.rounds[-1].number
+    from desiderata.personalize.looking import choices
+
+    rounds = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
     if rounds:
         lines.append(command("personalize", "run", name, "--rounds", rounds))
     if any(answer.source == "person" for answer in campaign.answers):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TypeVar
 
 from desiderata.errors import DesiderataError
@@ -92,6 +93,8 @@ def locate(name: str) -> str:
         return name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return name
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise DesiderataError(f"There is no directory {name}: give that of a model, as save_pretrained writes it.")
     raise DesiderataError(
         f"No model is called {name!r}: give one of {', '.join(MODELS)}, a model directory, or a hub id (owner/model)."
     )
@@ -151,4 +154,4 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, short enough to stand in brackets within a sentence."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:160]
+    return shorten(text.splitlines()[0].rstrip("."), 160, placeholder=" …")

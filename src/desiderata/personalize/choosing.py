@@ -177,8 +177,11 @@ def by_entropy(found: Appraisal, k: int) -> str:
     if not finished(found.entropies, k):
         return ""
     undecided = int((found.entropies > 0).sum())
-    are = "direction is" if undecided == 1 else "directions are"
-    return f"{undecided or 'No'} {are} undecided, fewer than the {k} that a round learns from (Eq. 10)."
+    about = f"about {undecided} of {len(found.entropies)} sentences" if undecided else "about no sentence"
+    return (
+        f"It is undecided {about} whether to draw what is asked or what surrounds the references, and a round learns "
+        f"from {k} (GAL, Eq. 10)."
+    )
 
 
 def check_count(name: str, value: object) -> None:

@@ -37,7 +37,7 @@ class Subject:
         word: The class noun, or the words for the style.
         settings: What the references show beside the subject: one for all of them, or one for each. Every different
             one makes a non-subject prompt.
-        placeholder: Stands for this one subject; "" leaves it to the word alone, as the authors do for styles.
+        placeholder: Stands for this one subject; "" leaves a style to its words alone, as the authors do.
 
     Raises:
         DesiderataError: A part is missing, or the kind does not exist.
@@ -65,6 +65,11 @@ class Subject:
                     f"The subject's {name} is {text!r}, which does not fit into a sentence: write it on one line, "
                     "with single spaces and without braces."
                 )
+        if self.kind == "object" and not self.placeholder:
+            raise DesiderataError(
+                f"An object without a placeholder would be learnt as every {self.word}: give a word without a "
+                "meaning, such as sks."
+            )
         if self.placeholder != "".join(self.placeholder.split()) or {"{", "}"} & set(self.placeholder):
             raise DesiderataError(
                 f"The placeholder {self.placeholder!r} is not one word: take one without a meaning, such as sks."

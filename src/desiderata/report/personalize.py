@@ -86,7 +86,8 @@ def overview(campaign: Campaign, title: str) -> Section:
 
 
 def _headline(campaign: Campaign) -> str:
-    return words.headline(Subject.read(campaign.config.subject), len(campaign.store.held()), campaign.rounds)
+    halted = stopped(campaign) is not None
+    return words.headline(Subject.read(campaign.config.subject), len(campaign.store.held()), campaign.rounds, halted)
 
 
 def _references(campaign: Campaign, level: int = 2) -> Section:
@@ -220,6 +221,8 @@ def _version(package: str) -> str:
 
 
 def _settings(table: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in table.items() if value is not False}
     return ", ".join(
-        str(value) if key == "name" else f"{key.replace('_', ' ')} {value}" for key, value in table.items()
+        str(value) if key == "name" else key.replace("_", " ") + ("" if value is True else f" {value}")
+        for key, value in sorted(said.items(), key=lambda pair: pair[0] != "name")
     )

@@ -96,8 +96,8 @@ def in_figure(key: str, value: float, short: bool = False) -> str:
     return f"{value:.2f}".replace("-", "−") if short else f"{value:.3f}".replace("-", "−")
 
 
-def headline(subject: Subject, references: int, rounds: Sequence[Round]) -> str:
-    """Return what came of it, in a sentence or two."""
+def headline(subject: Subject, references: int, rounds: Sequence[Round], stopped: bool = False) -> str:
+    """Return what came of it, in a sentence or two; `stopped` tells that it has asked for nothing more by itself."""
     given = count(references, "picture")
     first, last = rounds[0].metrics, rounds[-1]
     own = f"Then it learnt from {count(last.examples, 'picture')} of its own" if last.examples else ""
@@ -107,7 +107,8 @@ def headline(subject: Subject, references: int, rounds: Sequence[Round]) -> str:
     before, after = first["ovf"], last.metrics["ovf"]
     shows = "of test pictures show the references' surroundings instead of what was asked"
     if not own:
-        return f"{taught} So far, {percent(before)} {shows}."
+        halt = "Then it stopped by itself, and chose none of its own to learn from" if stopped else "So far"
+        return f"{taught} {halt}{':' if stopped else ','} {percent(before)} {shows}."
     n = int(min(first["pictures"], last.metrics["pictures"]))
     change = intervals.of_change(before, after, n)
     unclear = ", which is no clear change" if change.low <= 0 <= change.high else ""

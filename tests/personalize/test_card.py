@@ -1,0 +1,31 @@
+"""The card of an exported generator."""
+
+import ast
+
+import pytest
+
+from desiderata.foundation.registry import locate
+from desiderata.personalize.card import GeneratorCard
+from desiderata.personalize.subject import Subject
+
+BUNDLED = "moji-diffusion"
+
+
+def card(form: str, base: str) -> GeneratorCard:
+    subject = Subject.of("cat", setting="in a room")
+    return GeneratorCard(form, subject, base, None, 4, 0, {}, {}, {"num_inference_steps": 2})
+
+
+@pytest.mark.parametrize("form", ["lora", "embedding"])
+def test_the_lines_of_a_card_name_a_base_that_can_be_loaded(form: str):
+    lines = card(form, BUNDLED).usage("out")
+    ast.parse(lines)
+    assert f"from_pretrained(locate('{BUNDLED}'))" in lines
+    named: dict = {}
+    exec("\n".join(line for line in lines.splitlines() if line.startswith("from desiderata")), named)
+    assert named["locate"](BUNDLED) == locate(BUNDLED)
+    assert 'from_pretrained("owner/model")' in card(form, "owner/model").usage("out")
+
+
+def test_a_whole_pipeline_needs_nothing_but_diffusers():
+    assert "desiderata" not in card("pipeline", BUNDLED).usage("out")
