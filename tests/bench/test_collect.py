@@ -1,6 +1,7 @@
 """The experiment on a tiny scale, with an encoder that knows colours and words."""
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,16 @@ import pytest
 from desiderata.bench import collect as bench
 from desiderata.bench.collect import Cell, Plan, run_cell, run_plan
 from desiderata.bench.summary import table, write_summary
-from desiderata.bench.world import MojiBench, Sizes
+from desiderata.bench.world import CEILING_L2, MojiBench, Sizes
 from desiderata.bench.worths import worths_table
+from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.toolbox import RetrievalDescriber, Toolbox
 from desiderata.describe.bank import SentenceBank
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
 from desiderata.worlds.moji.sampler import sentence_bank
 from desiderata.worlds.moji.scene import CLASSES
+from desiderata.worlds.moji.settings import draw_pictures
 
 SIZES = Sizes(initial=2, validation=2, test=3)
 
@@ -88,8 +91,12 @@ def test_an_interrupted_plan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_cells_that_differ_in_anything_have_files_of_their_own(tmp_path: Path):
-    a, b = Cell("narrow", 0, "random-text", 2), Cell("narrow", 0, "random-text", 3)
-    assert a.path(tmp_path) != b.path(tmp_path)
+    cell = Cell("narrow", 0, "random-text", 2)
+    changed: dict = {"setting": "iid", "seed": 1, "method": "genmqd", "rounds": 3, "encoder": "a/b", "initial": 11}
+    changed |= {"validation": 11, "test": 501, "made_of": "else"}
+    assert set(changed) == {one.name for one in fields(Cell)}
+    paths = {replace(cell, **{name: value}).path(tmp_path) for name, value in changed.items()}
+    assert len(paths | {cell.path(tmp_path)}) == 1 + len(changed)
 
 
 def test_the_summary_says_what_the_cells_say(tmp_path: Path):
@@ -169,8 +176,51 @@ def test_lines_of_reference_are_drawn_anew_when_the_sizes_change(tmp_path: Path,
 
 
 def test_pictures_like_the_tests_are_added_to_the_initial_ones(world: MojiBench):
-    assert 0 <= world.alike(3, 0) <= 1
-    assert world.alike(3, 0) == world.alike(3, 0)
+    initial, _, test = world.data(0)
+    like = draw_pictures(world.setting.target, 3, 0, "alike")
+    head = HeadClassifier(seed=0).fit(
+        np.vstack([initial.features, Crude().images(like.images)]), np.concatenate([initial.labels, like.labels])
+    )
+    assert world.alike(3, 0) == np.mean(head.predict(test.features) == test.labels)
+
+
+def test_the_ceilings_regularisation_is_chosen_without_the_test_pictures(
+    world: MojiBench, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[tuple[float, np.ndarray]] = []
+
+    class Watched(HeadClassifier):
+        def predict(self, X):
+            seen.append((self.l2, X))
+            return super().predict(X)
+
+    monkeypatch.setattr("desiderata.bench.world.HeadClassifier", Watched)
+    monkeypatch.setattr("desiderata.bench.world.CEILING_PER_CLASS", 5)
+    value = world.ceiling()
+    *tried, (chosen, last) = seen
+    assert [l2 for l2, _ in tried] == list(CEILING_L2)
+    assert chosen in CEILING_L2
+    np.testing.assert_array_equal(last, world.test.features)
+    met = {row.tobytes() for row in world.test.features}
+    assert not any(row.tobytes() in met for _, X in tried for row in X)
+    assert 0 <= value <= 1
+
+
+def test_what_results_come_from_names_the_settings_of_head_strategy_and_bank(monkeypatch: pytest.MonkeyPatch):
+    before = bench.ingredients("iid", "moji-clip", "text-influence")
+    monkeypatch.setattr(bench, "BANK_SIZE", 7)
+    bank = bench.ingredients("iid", "moji-clip", "text-influence")
+    monkeypatch.undo()
+
+    class Other(bench.STRATEGIES["text-influence"]):
+        def __init__(self, tools, *, candidates: int = 3) -> None:
+            super().__init__(tools, candidates=candidates)
+
+    monkeypatch.setitem(bench.STRATEGIES, "text-influence", Other)
+    strategy = bench.ingredients("iid", "moji-clip", "text-influence")
+    monkeypatch.undo()
+    monkeypatch.setattr(HeadClassifier, "get_params", lambda self: {"l2": 1.0})
+    assert len({before, bank, strategy, bench.ingredients("iid", "moji-clip", "text-influence")}) == 4
 
 
 def test_what_cannot_be_meant_is_refused():

@@ -52,13 +52,14 @@ def test_a_setting_of_the_world_is_compared_too():
 def test_measures_know_a_perfect_prediction_and_its_reverse(tmp_path: Path):
     realised = (0.1, 0.3, -0.2, 0.4)
     reverse = tuple(-gain for gain in realised)
-    one = Agreement(SMALL, 0, realised, {"first order": reverse, "proximal refit": realised})
+    predicted = dict.fromkeys(PREDICTIONS, realised) | {"first order": reverse}
+    one = Agreement(SMALL, 0, realised, predicted)
     assert one.spearman("proximal refit") == pytest.approx(1)
     assert one.spearman("first order") == pytest.approx(-1)
     assert one.error("proximal refit") == 0
     assert one.error("first order") == pytest.approx(2)
     text = write_agreements([one], tmp_path)
-    assert "| random | 24 | 0.1 | -1.000 (-1.000) | 200% | 1.000 (1.000) | 0% |" in text
+    assert "| random | 24 | 0.1 | -1.000 (-1.000) | 200% | 1.000 (1.000) | 0% | 1.000 (1.000) | 0% |" in text
     [kept] = json.loads((tmp_path / "gains.json").read_text())
     assert kept["realised"] == list(realised)
     assert kept["situation"]["n"] == 24

@@ -5,8 +5,10 @@ import pytest
 
 from contracts.decoder import tiny_decoder
 from contracts.strategy import CLASSES, DIM, PLACES, check_strategy, state, told, toolbox, unit
+from desiderata.collect.lookahead import predicted_gain_proximal
+from desiderata.collect.state import CollectState
 from desiderata.collect.strategies import STRATEGIES, make_strategy
-from desiderata.collect.toolbox import Appraiser, DecapDescriber, Describer
+from desiderata.collect.toolbox import Appraiser, DecapDescriber, Describer, Toolbox
 from desiderata.describe.template import described, plain
 from desiderata.errors import DesiderataError
 
@@ -46,6 +48,56 @@ def test_the_papers_steps_hardly_move_and_set_steps_do():
         make_strategy(name, tools).propose(start, np.random.default_rng(0)) for name in ("genmqd", "genmqd-closed")
     )
     assert max(p.evidence["displacement"] for p in paper) < min(p.evidence["displacement"] for p in closed)
+
+
+def priced(tools: Toolbox, start: CollectState, seed: int) -> list[dict[str, float]]:
+    """The predicted gain of each class's sentences, worked out beside the strategy's own machinery."""
+    rng, n = np.random.default_rng(seed), len(start.validation_labels)
+    for label in CLASSES:
+        rng.permutation(len(tools.bank.sentences[label]))
+    rows = rng.integers(n, size=n)
+    found = []
+    for index, label in enumerate(CLASSES):
+        points = tools.bridge(start)(tools.bank.embeddings[label])
+        gains = predicted_gain_proximal(
+            start.head,
+            start.features,
+            start.labels,
+            start.validation_features[rows],
+            start.validation_labels[rows],
+            points,
+            np.full(len(points), index),
+            sample_weight=start.weights,
+            rank=128,
+        )
+        found.append(dict(zip(tools.bank.sentences[label], gains.tolist(), strict=True)))
+    return found
+
+
+@pytest.mark.parametrize("best", [1, 6])
+def test_text_influence_asks_for_one_of_the_dearest_sentences_of_each_class(best: int):
+    tools = toolbox()
+    start = state(tools)
+    strategy = make_strategy("text-influence", tools, candidates=10_000, best=best)
+    below = 0
+    for seed in range(6):
+        asked = [described(one.text) for one in strategy.propose(start, np.random.default_rng(seed))]
+        for gains, text in zip(priced(tools, start, seed), asked, strict=True):
+            ranked = sorted(gains.values(), reverse=True)
+            assert gains[text] >= ranked[best - 1] - 1e-6  # sentences that differ in order alone are worth the same
+            below += gains[text] < ranked[0] - 1e-6
+    assert (below > 0) == (best > 1)
+
+
+def test_what_answers_showed_moves_the_points_that_sentences_stand_for():
+    tools = toolbox()
+    start = state(tools)
+    asked = make_strategy("random-description", tools).propose(start, np.random.default_rng(0))
+    later = told(start, asked, np.random.default_rng(1))
+    for exchange in later.exchanges:
+        text = tools.encoder.texts([described(exchange.query.text)])
+        for picture in exchange.features:
+            assert tools.bridge(later)(text)[0] @ picture > tools.bridge(start)(text)[0] @ picture
 
 
 def test_names_and_parameters_that_do_not_exist():

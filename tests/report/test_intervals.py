@@ -53,6 +53,18 @@ def test_rank_agreement_covers_the_truth_about_as_often_as_it_says():
     assert 0.92 <= hits / 400 <= 0.98
 
 
+def test_rank_agreement_within_groups_is_their_mean():
+    x = np.array([1.0, 2, 3, 11, 12, 13, 21, 22, 23, 31])
+    y = np.array([1.0, 2, 3, 11, 12, 13, 22, 21, 23, 31])
+    groups = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3])  # the last group is a single pair
+    found = intervals.of_rank_agreement_within(x, y, groups)
+    assert found.value == pytest.approx((1 + 1 + 0.5) / 3)
+    assert found.low < found.value < found.high == 1
+    alone = intervals.of_rank_agreement_within(x[:3], y[:3], groups[:3])
+    assert (alone.value, alone.known) == (pytest.approx(1), False)
+    assert math.isnan(intervals.of_rank_agreement_within(x[9:], y[9:], groups[9:]).value)
+
+
 def test_rank_agreement_knows_when_it_knows_nothing():
     x = np.arange(12.0)
     assert math.isnan(intervals.of_rank_agreement(x, np.ones(12)).value)

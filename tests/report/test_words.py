@@ -2,7 +2,7 @@ import fake_report
 import numpy as np
 import pytest
 
-from desiderata.report import Asked, Confusion, Curve, Report, mistakes, words
+from desiderata.report import Asked, Confusion, Curve, Report, intervals, mistakes, words
 
 
 def curve(method, *runs):
@@ -123,11 +123,21 @@ def test_unknown_evidence_keeps_its_name():
 
 def test_agreement_admits_chance():
     rng = np.random.default_rng(0)
-    predicted = rng.random(30)
-    assert "better than chance" in " ".join(words.agreement(predicted, rng.normal(size=30)))
-    good = " ".join(words.agreement(predicted, predicted + 0.01 * rng.normal(size=30)))
+    predicted, rounds = rng.random(30), np.arange(30) // 10
+    assert "better than chance" in " ".join(words.agreement(predicted, rng.normal(size=30), rounds))
+    good = " ".join(words.agreement(predicted, predicted + 0.01 * rng.normal(size=30), rounds))
     assert "better than chance" not in good
-    assert "Too few" in " ".join(words.agreement(np.ones(30), rng.normal(size=30)))
+    assert "Too few" in " ".join(words.agreement(np.ones(30), rng.normal(size=30), rounds))
+
+
+def test_gains_that_only_shrink_together_from_round_to_round_are_no_agreement():
+    rng = np.random.default_rng(1)
+    rounds = np.arange(80) // 10
+    predicted, realised = (0.5**rounds * rng.uniform(0.9, 1.1, 80) for _ in range(2))
+    assert intervals.of_rank_agreement(predicted, realised).low > 0.9
+    said = " ".join(words.agreement(predicted, realised, rounds))
+    assert "within a round" in said
+    assert "better than chance" in said
 
 
 def test_changes_in_mistakes():

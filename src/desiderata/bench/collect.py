@@ -3,18 +3,20 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from desiderata.bench.world import CEILING_L2, MojiBench, Sizes
+from desiderata.bench.pool import finished
+from desiderata.bench.world import CEILING_L2, CEILING_PER_CLASS, MojiBench, Sizes
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Query
-from desiderata.collect.build import DECODERS
+from desiderata.collect.build import BANK_SIZE, DECODERS
+from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.learner import CollectLearner
 from desiderata.collect.realised import Worth, realised_gains
 from desiderata.collect.strategies import STRATEGIES, make_strategy
@@ -27,7 +29,8 @@ from desiderata.worlds.moji.scene import CLASSES
 from desiderata.worlds.moji.settings import SETTINGS
 
 FIRST_SEED = 100
-"""Seeds below were used to develop the strategies; what is reported comes from seeds that nobody looked at."""
+"""Seeds below were used to develop the strategies; what is reported comes from other initial and validation pictures,
+heads and draws. The test pictures are the same for all."""
 
 DECODED = ("genmqd", "genmqd-closed")
 """Methods whose sentences come from a decoder."""
@@ -130,7 +133,8 @@ def ingredients(setting: str, encoder: str, method: str = "") -> str:
     """Return a short key of what results come from: change any of it, and they start anew.
 
     Args:
-        setting: Name of the setting; its distributions, the bank's and the oracle's count.
+        setting: Name of the setting; its distributions, the bank's and the oracle's count, the bank's size, and what
+            head and strategy are made with.
         encoder: Name of the encoder, whose files count.
         method: Name of the strategy; where a decoder writes its sentences, the decoder's files count too.
 
@@ -139,8 +143,18 @@ def ingredients(setting: str, encoder: str, method: str = "") -> str:
     """
     decoder = DECODERS.get(encoder) if method in DECODED else None
     parts = [repr(SETTINGS[setting]), repr(AT_LARGE), repr(TYPICAL), content_key(encoder)]
+    parts += [
+        repr(HeadClassifier().get_params()),
+        str(BANK_SIZE),
+        repr(_settings(STRATEGIES[method]) if method else {}),
+    ]
     parts += [content_key(decoder)] if decoder else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _settings(strategy: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a strategy is made with unless it is told otherwise."""
+    return {name: one.default for name, one in signature(strategy).parameters.items() if one.default is not one.empty}
 
 
 def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
@@ -200,13 +214,10 @@ def run_plan(
             _keep(cell, out)
             done += 1
             report(done, len(cells), f"{cell.setting} {cell.method} {cell.seed}")
-    elif todo:
-        with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
-            jobs = {pool.submit(_keep, cell, out): cell for cell in todo}
-            for job in as_completed(jobs):
-                job.result()
-                done += 1
-                report(done, len(cells), f"{jobs[job].setting} {jobs[job].method} {jobs[job].seed}")
+    else:
+        for cell in finished(partial(_keep, out=out), todo, processes):
+            done += 1
+            report(done, len(cells), f"{cell.setting} {cell.method} {cell.seed}")
     return [json.loads(cell.path(out).read_text()) for cell in cells]
 
 
@@ -228,7 +239,9 @@ def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
     for name in plan.settings:
         about = {
             "made_of": ingredients(name, plan.encoder),
+            "initial": plan.sizes.initial,
             "test": plan.sizes.test,
+            "ceiling_pictures": CEILING_PER_CLASS * len(CLASSES),
             "ceiling_l2": list(CEILING_L2),
         }
         world = _world(name, out, plan.encoder, plan.sizes)
@@ -262,12 +275,3 @@ def _keep(cell: Cell, out: Path) -> None:
     sizes = Sizes(cell.initial, cell.validation, cell.test)
     result = run_cell(cell, _world(cell.setting, out, cell.encoder, sizes))
     write_text(cell.path(out), json.dumps(result))
-
-
-def _alone() -> None:
-    """Give a worker one core, so that workers do not wait for each other's threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
-    threadpool_limits(1)  # NumPy's own, which have started by now

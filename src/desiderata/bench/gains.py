@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from desiderata.collect.data import LabelledSet
 from desiderata.collect.fitting import Objective, minimise
 from desiderata.collect.influence import predicted_gain
 from desiderata.collect.lookahead import predicted_gain_proximal
+from desiderata.collect.toolbox import RANK as STRATEGIES_RANK
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.encoder import Encoder
@@ -27,6 +29,7 @@ from desiderata.worlds.moji.settings import SETTINGS, draw_pictures
 PREDICTIONS: Mapping[str, Callable[..., NDArray[np.float64]]] = {
     "first order": predicted_gain,
     "proximal refit": predicted_gain_proximal,
+    "proximal refit, as strategies compute it": partial(predicted_gain_proximal, rank=STRATEGIES_RANK),
 }
 """What is compared with refits."""
 
@@ -58,7 +61,8 @@ SITUATIONS = (
     Situation("random", 400, 3e-2),
     *(Situation(setting, n, 1e-2) for setting in SETTINGS for n in (100, 600)),
 )
-"""Random heads, and the heads that campaigns begin and end with."""
+"""Random heads, and heads on initial pictures of each setting: as many as a campaign has, and six times as many.
+(A campaign ends with 600, too, but most of those answer its queries.)"""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,9 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from desiderata.bench.personalize_cell import run_task
 from desiderata.bench.personalize_subjects import Case
 from desiderata.bench.personalize_task import FOLLOWED, FOLLOWING, METHODS, Task, check_method
 from desiderata.bench.personalize_variants import Settings
+from desiderata.bench.pool import finished
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.registry import content_key
@@ -223,13 +222,10 @@ def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None 
             already = sum(cell.path(out).exists() for cell in group)
             run(group, lambda more, what, base=done - already: report(base + more, len(cells), what))
             done += len(group) - already
-    elif todo:
-        with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
-            jobs = {pool.submit(run, group): group for group in todo}
-            for job in as_completed(jobs):
-                job.result()
-                subject, seed = jobs[job][0].subject, jobs[job][0].seed
-                report(sum(cell.path(out).exists() for cell in cells), len(cells), f"{subject}, {seed}")
+    else:
+        for group in finished(run, todo, processes):
+            subject, seed = group[0].subject, group[0].seed
+            report(sum(cell.path(out).exists() for cell in cells), len(cells), f"{subject}, {seed}")
     pairs = [pair for group in plan.groups() for pair in group]
     return [{"variant": label, **json.loads(cell.path(out).read_text()), "stem": cell.stem} for label, cell in pairs]
 
@@ -256,12 +252,3 @@ def _run_group(
 
 def _memo(out: Path, cell: Cell) -> Path:
     return out / "work" / f"memo-{cell.subject.replace(' ', '-')}-{cell.seed}"
-
-
-def _alone() -> None:
-    """Give a worker one core, so that workers do not wait for each other's threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
-    threadpool_limits(1)  # NumPy's own, which have started by now

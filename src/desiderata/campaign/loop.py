@@ -99,10 +99,12 @@ class Campaign:
         """Return the campaign at `path`; pass `learner` and `strategy` if it was made from Python objects.
 
         Raises:
-            DesiderataError: There is none, it is damaged, or it was made with another encoder or other classes than
-                `learner` has.
+            DesiderataError: There is none, it is damaged, it was made with another encoder or other classes than
+                `learner` has, or only one of `learner` and `strategy` is given.
         """
         run = Path(path)
+        if (learner is None) != (strategy is None):
+            raise DesiderataError("A campaign is opened with both a learner and a strategy, or neither: give both.")
         config = Config.read(run)
         campaign = cls(open_store(run), config, learner, strategy)
         if campaign._parts:

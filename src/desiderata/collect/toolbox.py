@@ -19,6 +19,9 @@ from desiderata.foundation.encoder import Encoder
 
 Vectors = NDArray[np.float64]
 
+RANK = 128
+"""Eigenpairs of the curvature that strategies keep: half of `predicted_gain_proximal`'s own, since they only rank."""
+
 LOGIT_SCALE = 100.0
 """CLIP's own factor from cosines to logits (Radford et al., 2021)."""
 
@@ -142,7 +145,7 @@ class Appraiser:
         rank: Eigenpairs kept of the curvature; see `predicted_gain_proximal`.
     """
 
-    def __init__(self, tools: Toolbox, state: CollectState, damping: float = 0.0, rank: int = 128) -> None:
+    def __init__(self, tools: Toolbox, state: CollectState, damping: float = 0.0, rank: int = RANK) -> None:
         self.tools, self.state, self.damping, self.rank = tools, state, damping, rank
         self.bridge = tools.bridge(state)
 

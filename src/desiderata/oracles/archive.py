@@ -51,14 +51,14 @@ class ArchiveOracle:
         unreadable: Why files were left out, a sentence each.
 
     Raises:
-        DesiderataError: The folder is missing or has no picture that can be read.
+        DesiderataError: The folder is missing or has no picture that can be read, or `n` is below 1.
     """
 
     name = "archive"
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         encoder: "Encoder",
         classes: Sequence[str],
         *,
@@ -69,6 +69,9 @@ class ArchiveOracle:
         cache: FeatureCache | None = None,
         progress: Callable[[int, int], None] | None = None,
     ):
+        if n < 1:
+            raise DesiderataError(f"n is {n}, but at least one picture is brought for a query: try 1.")
+        folder = Path(folder)
         if not folder.is_dir():
             raise DesiderataError(f"{folder} is not a folder: give the one that holds the archive.")
         files = image_files(folder)

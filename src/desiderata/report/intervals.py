@@ -124,3 +124,23 @@ def of_rank_agreement(x: NDArray[np.float64], y: NDArray[np.float64]) -> Interva
     z, error = math.atanh(rho), math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
     half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
     return Interval(rho, math.tanh(z - half), math.tanh(z + half))
+
+
+def of_rank_agreement_within(x: NDArray[np.float64], y: NDArray[np.float64], groups: NDArray[np.int64]) -> Interval:
+    """Spearman's rank correlation within groups, averaged: what x and y have in common by group alone counts nothing.
+
+    Args:
+        x: Shape (n,).
+        y: Shape (n,).
+        groups: Shape (n,), the group of each pair.
+
+    Returns:
+        The mean of the groups' correlations with Student's t interval; of a single group as `of_rank_agreement`
+        tells. All NaN where no group has three pairs that differ.
+    """
+    each = [of_rank_agreement(x[groups == group], y[groups == group]) for group in np.unique(groups)]
+    known = [one for one in each if not math.isnan(one.value)]
+    if len(known) < 2:
+        return known[0] if known else Interval(math.nan, math.nan, math.nan)
+    mean = of_mean(np.array([one.value for one in known]))
+    return Interval(mean.value, max(-1.0, mean.low), min(1.0, mean.high))

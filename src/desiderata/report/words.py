@@ -265,20 +265,23 @@ def certainty(report: Report) -> list[str]:
     return said
 
 
-def agreement(predicted: NDArray[np.float64], realised: NDArray[np.float64]) -> list[str]:
-    """Return what the drawing of predicted against measured gains shows."""
+def agreement(predicted: NDArray[np.float64], realised: NDArray[np.float64], rounds: NDArray[np.int64]) -> list[str]:
+    """Return what the drawing of predicted against measured gains shows.
+
+    Both gains shrink from round to round, which no prediction deserves credit for: ranks are compared within rounds.
+    """
     n = len(predicted)
     helped = int(np.sum(realised > 0))
     said = [f"{helped} of {count(n, 'answer')} lowered the error score; {n - helped} did not."]
-    rho = intervals.of_rank_agreement(predicted, realised)
+    rho = intervals.of_rank_agreement_within(predicted, realised, rounds)
     if math.isnan(rho.value):
-        return [*said, "Too few different gains to say whether predictions were any good."]
+        return [*said, "Too few different gains in a round to say whether predictions were any good."]
     bounds = (
         f"95{SPACE}% interval {_plain(rho.low)} to {_plain(rho.high)}" if rho.known else "too few for an interval"
     )
     said.append(
-        f"Rank agreement between predicted and measured gain: {_plain(rho.value)} ({bounds}), where 1 is the same "
-        "order and 0 no connection (Spearman's correlation)."
+        f"Rank agreement between predicted and measured gain within a round: {_plain(rho.value)} ({bounds}), where 1 "
+        "is the same order and 0 no connection (Spearman's correlation)."
     )
     if rho.known and rho.low <= 0:
         said.append("So these answers do not show that the predictions were better than chance.")

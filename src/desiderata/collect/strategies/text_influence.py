@@ -7,7 +7,7 @@ import numpy as np
 from desiderata.campaign.records import Proposal
 from desiderata.collect.checks import check_whole
 from desiderata.collect.state import CollectState
-from desiderata.collect.toolbox import Appraiser, Toolbox
+from desiderata.collect.toolbox import RANK, Appraiser, Toolbox
 from desiderata.describe.template import ask_for, described
 
 
@@ -33,7 +33,7 @@ class TextInfluence:
 
     name = "text-influence"
 
-    def __init__(self, tools: Toolbox, *, candidates: int = 150, best: int = 5, rank: int = 128) -> None:
+    def __init__(self, tools: Toolbox, *, candidates: int = 150, best: int = 5, rank: int = RANK) -> None:
         check_whole("candidates", candidates, 1, "try 150")
         check_whole("best", best, 1, "try 5")
         check_whole("rank", rank, 1, "try 128")
@@ -56,7 +56,8 @@ class TextInfluence:
             ask_for(label, tools.bank.sentences[label][some[pick]])
             for label, some, pick in zip(state.classes, rows, picks, strict=True)
         ]
-        # The gain that a sentence was chosen for is too good to be true; the whole validation set tells it anew.
+        # The gain that a sentence was chosen for is too good to be true, being the best of many on one resample; told
+        # is that on the whole validation set, which is less flattered, and still not independent of the choice.
         evidence = appraiser.evidence(texts, np.arange(len(texts)))
         return [
             Proposal(label, text, evidence=figures)

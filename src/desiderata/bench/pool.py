@@ -1,0 +1,40 @@
+"""Many runs at a time, each in a process with one core of its own."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import TypeVar
+
+Job = TypeVar("Job")
+
+
+def finished(run: Callable[[Job], object], jobs: Sequence[Job], processes: int) -> Iterator[Job]:
+    """Run jobs, and yield each when it is done.
+
+    Args:
+        run: Does a job; it and the jobs are sent to other processes.
+        jobs: What to do, the first ones first.
+        processes: Jobs at a time.
+
+    Yields:
+        The jobs, in the order in which they end. When one fails, its error is raised at once, and none is begun
+        after it.
+    """
+    with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
+        waiting = {pool.submit(run, job): job for job in jobs}
+        try:
+            for done in as_completed(waiting):
+                done.result()
+                yield waiting[done]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _alone() -> None:
+    """Give a worker one core, so that workers do not wait for each other's threads."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)  # NumPy's own, which have started by now

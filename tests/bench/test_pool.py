@@ -1,0 +1,32 @@
+"""Runs in processes of their own."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from desiderata.bench.pool import finished
+
+
+def touch(path: Path) -> None:
+    if path.parent.name == "gone":
+        raise DesiredError("no such place")
+    time.sleep(0.05)
+    path.touch()
+
+
+class DesiredError(Exception):
+    pass
+
+
+def test_every_job_is_done(tmp_path: Path):
+    jobs = [tmp_path / str(number) for number in range(4)]
+    assert sorted(finished(touch, jobs, 2)) == jobs
+    assert sorted(tmp_path.iterdir()) == jobs
+
+
+def test_after_an_error_nothing_is_begun(tmp_path: Path):
+    jobs = [tmp_path / "gone" / "x", *(tmp_path / str(number) for number in range(200))]
+    with pytest.raises(DesiredError, match="no such place"):
+        list(finished(touch, jobs, 1))
+    assert len(list(tmp_path.iterdir())) < 100
