@@ -228,16 +228,18 @@ class Heads:
             total=self.total,
         )
 
-    def _curvature(self, objective: Objective, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return v -> H v of an objective, without multiples of the identity."""
+    def _curvature(
+        self, objective: Objective, theta: Tensor, linear: Linearisation | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """Return v -> H v of an objective, without multiples of the identity; `linear` is it at theta, if known."""
         if self.hessian == "exact":
             product = objective.hessian_product(theta)
             return lambda v: product(v) - objective.l2 * v
-        curvature = GaussNewton(objective.linearise(theta), objective.weights, objective.l2)
+        curvature = GaussNewton(linear or objective.linearise(theta), objective.weights, objective.l2)
         return lambda v: curvature.product(v, bare=True)
 
-    def _image(self, rows: Tensor) -> None:
-        labelled = (1 - self.share) * self._curvature(self.labelled, self.theta[rows])(self.s[rows])
+    def _image(self, rows: Tensor, linear: Linearisation | None = None) -> None:
+        labelled = (1 - self.share) * self._curvature(self.labelled, self.theta[rows], linear)(self.s[rows])
         self.image[rows] = labelled + (self.labelled.l2 + self.damping) * self.s[rows]
 
     def _remember(self, rows: Tensor) -> None:
@@ -248,4 +250,4 @@ class Heads:
         seen = self.validation.linearise(theta)
         self.towards[rows] = seen.vjp(self.validation.residual(seen))
         self.loss[rows] = self.validation.mean_loss(seen)
-        self._image(rows)
+        self._image(rows, linear)

@@ -65,11 +65,6 @@ class Subject:
                     f"The subject's {name} is {text!r}, which does not fit into a sentence: write it on one line, "
                     "with single spaces and without braces."
                 )
-        if self.kind == "object" and not self.placeholder:
-            raise DesiderataError(
-                f"An object without a placeholder would be learnt as every {self.word}: give a word without a "
-                "meaning, such as sks."
-            )
         if self.placeholder != "".join(self.placeholder.split()) or {"{", "}"} & set(self.placeholder):
             raise DesiderataError(
                 f"The placeholder {self.placeholder!r} is not one word: take one without a meaning, such as sks."
@@ -79,7 +74,16 @@ class Subject:
     def of(
         cls, word: str, *, kind: str = "object", setting: str | Sequence[str], placeholder: str = PLACEHOLDER
     ) -> "Subject":
-        """Return a subject whose references share one setting, or have one each."""
+        """Return a new subject whose references share one setting, or have one each.
+
+        Raises:
+            DesiderataError: A part is missing, or an object has no placeholder.
+        """
+        if kind == "object" and not placeholder:
+            raise DesiderataError(
+                f"An object without a placeholder would be learnt as every {word}: give a word without a meaning, "
+                "such as sks."
+            )
         return cls(kind, word, (setting,) if isinstance(setting, str) else tuple(setting), placeholder)
 
     @classmethod
