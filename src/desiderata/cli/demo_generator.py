@@ -19,7 +19,7 @@ ROUNDS = 1
 """After the first. With what follows it takes less than a minute on two cores."""
 
 TRAINER: dict[str, Any] = {"name": "dreambooth", "steps": 120, "class_pictures": 0}
-STRATEGY: dict[str, Any] = {"name": "uncertainty-balance", "k": 2, "samples": 4}
+STRATEGY: dict[str, Any] = {"name": "uncertainty-balance", "k": 2, "samples": 8}
 BATCH = 8
 PICTURES = 2
 ANCHORS = (
