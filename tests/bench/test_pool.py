@@ -25,7 +25,7 @@ def test_every_job_is_done(tmp_path: Path):
     assert sorted(tmp_path.iterdir()) == jobs
 
 
-def test_after_an_error_nothing_is_begun(tmp_path: Path):
+def test_after_an_error_the_rest_is_left(tmp_path: Path):
     jobs = [tmp_path / "gone" / "x", *(tmp_path / str(number) for number in range(200))]
     with pytest.raises(DesiredError, match="no such place"):
         list(finished(touch, jobs, 1))

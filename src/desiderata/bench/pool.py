@@ -17,8 +17,8 @@ def finished(run: Callable[[Job], object], jobs: Sequence[Job], processes: int) 
         processes: Jobs at a time.
 
     Yields:
-        The jobs, in the order in which they end. When one fails, its error is raised at once, and none is begun
-        after it.
+        The jobs, in the order in which they end. When one fails, its error is raised as soon as those at work, and
+        one more that is waiting for them, have ended; the others are not begun.
     """
     with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
         waiting = {pool.submit(run, job): job for job in jobs}
