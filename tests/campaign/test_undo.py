@@ -18,7 +18,7 @@ from desiderata.campaign.answers import Refused
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.learner import Example
 from desiderata.campaign.loop import Campaign, RoundNotClosed
-from desiderata.campaign.records import Proposal, Query, Withdrawal
+from desiderata.campaign.records import Decision, Proposal, Query, Withdrawal
 from desiderata.campaign.store import StoreError
 from desiderata.campaign.withdrawals import CannotUndo
 
@@ -160,9 +160,10 @@ def test_a_round_that_could_not_be_closed_can_be_mended(tmp_path: Path):
 
 
 def of_before(path: Path) -> bytes:
-    """Make the database of a run one of before there was `undo`, and return it."""
+    """Make the database of a run one of before `undo` and decisions were recorded, and return it."""
     with closing(sqlite3.connect(path / "campaign.db")) as connection:
         connection.execute("DROP TABLE withdrawals")
+        connection.execute("DROP TABLE decisions")
     return (path / "campaign.db").read_bytes()
 
 
@@ -197,7 +198,7 @@ def test_a_database_of_before_goes_on_without_an_undo(tmp_path: Path):
     assert again.history() == whole.history()
 
 
-@pytest.mark.parametrize(("age", "writes"), [("new", 4), ("of before", 5)])
+@pytest.mark.parametrize(("age", "writes"), [("new", 5), ("of before", 5)])
 def test_a_failing_disk_leaves_the_answer_or_takes_it_back_whole(age: str, writes: int, tmp_path: Path):
     campaign = make(tmp_path / "run")
     one = campaign.ask()[0]
@@ -332,6 +333,38 @@ def test_what_is_taken_back_during_a_run_is_asked_again(tmp_path: Path):
     campaign.run(Oracle(), 2)
     assert asked == ["r001-q01", "r001-q02", "r001-q01", "r002-q01", "r002-q02"]
     assert [r.number for r in campaign.rounds] == [0, 1, 2]
+
+
+def test_an_oracle_draws_anew_what_was_taken_back(campaign: Campaign):
+    class Drawing:
+        name = "drawing"
+
+        def answer(self, query: Query, rng: np.random.Generator):
+            return [(picture(rng), None)]
+
+    campaign.run(Drawing(), 1, close=False)
+    first = {one.query_id: one.image for one in campaign.answers}
+    campaign.undo("r001-q01")
+    campaign.run(Drawing(), 1, close=False)
+    second = {one.query_id: one.image for one in campaign.answers}
+    assert second["r001-q01"] != first["r001-q01"]
+    assert second["r001-q02"] == first["r001-q02"]
+    assert campaign.taken_back() == {first["r001-q01"]}
+    assert len(campaign.rounds) == 1, "nothing was learnt"
+    campaign.run(Drawing(), 1)
+    assert [one.number for one in campaign.rounds] == [0, 1]
+
+
+def test_who_decided_is_forgotten_with_what_was_taken_back(campaign: Campaign):
+    one, two = campaign.ask()
+    campaign.tell(one, image(0), source="archive", settings={"archive": "photos", "check_class": False})
+    campaign.skip(two, "there is none", close=False)
+    expected = Decision("archive", {"archive": "photos", "check_class": False})
+    assert campaign.decisions == {one.id: expected, two.id: Decision("person")}
+    campaign.undo(one)
+    assert campaign.decisions == {two.id: Decision("person")}
+    campaign.tell(one, image(0), close=False)
+    assert campaign.decisions[one.id] == Decision("person")
 
 
 def test_looking_at_half_a_round_while_something_is_taken_back(tmp_path: Path):

@@ -1,6 +1,8 @@
 """The commands by which a report says that a campaign can be made again."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from conftest import save
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import again
 from desiderata.cli.again import BY_HAND, commands
+from desiderata.cli.output import command
 
 Call = Callable[..., tuple[int, dict]]
 
@@ -31,6 +34,10 @@ def by_hand(call: Call, number: int, tmp_path: Path, *answers: str) -> None:
         assert call("tell", "run", f"r{number:03d}-q{place:02d}", picture, "--label", label)[0] == 0
 
 
+def through(archive: Path, rounds: int, *options: str) -> str:
+    return command("run", "run", "--oracle", "archive", "--archive", archive, *options, "--rounds", rounds)
+
+
 def test_a_person_and_then_an_oracle(run: Path, archive: Path, tmp_path: Path, call: Call):
     by_hand(call, 1, tmp_path, "red", "green")
     call("skip", run, "r001-q03", "--reason", "there is none")
@@ -44,8 +51,8 @@ def test_a_person_and_then_an_oracle(run: Path, archive: Path, tmp_path: Path, c
         "desiderata skip run r001-q03 --reason 'there is none'",
         "desiderata ask run",
         "desiderata tell run r002-q01 FILES",
-        "desiderata run run --oracle archive --archive FOLDER --rounds 2",
-        "desiderata run run --oracle archive --archive FOLDER --rounds 4",
+        through(archive, 2),
+        through(archive, 4),
     ]
 
 
@@ -53,7 +60,7 @@ def test_an_oracle_and_then_a_person(run: Path, archive: Path, tmp_path: Path, c
     assert call(*archived(archive, 2))[0] == 0
     by_hand(call, 3, tmp_path, "blue")
     assert said(run) == [
-        "desiderata run run --oracle archive --archive FOLDER --rounds 2",
+        through(archive, 2),
         BY_HAND,
         "desiderata ask run",
         "desiderata tell run r003-q01 FILES",
@@ -62,6 +69,32 @@ def test_an_oracle_and_then_a_person(run: Path, archive: Path, tmp_path: Path, c
 
 def test_what_an_oracle_skipped_is_its_own(run: Path, archive: Path, call: Call):
     assert call(*archived(archive, 6))[0] == 0
+    assert said(run) == [through(archive, 6)]
+
+
+def test_an_oracle_is_told_again_what_it_was_told(run: Path, archive: Path, call: Call):
+    assert call(*archived(archive, 1))[0] == 0
+    assert call(*archived(archive, 2), "--any-class", "--least-similarity", "0.1")[0] == 0
+    assert said(run) == [through(archive, 1), through(archive, 2, "--least-similarity", "0.1", "--any-class")]
+
+
+def test_a_person_who_skips_everything_is_no_oracle(run: Path, archive: Path, call: Call):
+    assert call(*archived(archive, 1))[0] == 0
+    call("ask", run)
+    for place in (1, 2, 3):
+        assert call("skip", run, f"r002-q0{place}", "--reason", "none")[0] == 0
+    assert said(run)[1:] == [
+        BY_HAND,
+        "desiderata ask run",
+        *[f"desiderata skip run r002-q0{place} --reason none" for place in (1, 2, 3)],
+    ]
+
+
+def test_runs_from_before_decisions_were_recorded(run: Path, archive: Path, call: Call):
+    assert call(*archived(archive, 6))[0] == 0
+    with closing(sqlite3.connect(run / "campaign.db")) as database:
+        database.execute("DROP TABLE decisions")
+    assert Campaign.open(run).decisions == {}
     assert said(run) == ["desiderata run run --oracle archive --archive FOLDER --rounds 6"]
 
 
@@ -89,7 +122,7 @@ def test_long_conversations_are_cut(
         "desiderata tell run r001-q01 FILES",
         "desiderata tell run r001-q02 FILES",
         "# and 4 more answers of a person",
-        "desiderata run run --oracle archive --archive FOLDER --rounds 3",
+        through(archive, 3),
     ]
 
 

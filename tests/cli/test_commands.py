@@ -219,6 +219,34 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
     assert (seen["answered"], seen["images"], seen["open"]) == (6, 6, [])
 
 
+def test_what_an_archive_brought_is_looked_at_before_it_is_learnt(
+    run: Path, archive: Path, call: Call, capsys: Capture
+):
+    words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2", "--review"]
+    _, first = call(*words)
+    assert [one["number"] for one in first["rounds"]] == [0], "nothing is learnt yet"
+    brought = {one["query"]: one["file"] for one in first["accepted"]}
+    assert list(brought) == ["r001-q01", "r001-q02", "r001-q03"]
+    assert call("undo", run, "r001-q02")[0] == 0
+    _, again = call(*words)
+    assert [one["query"] for one in again["accepted"]] == ["r001-q02"]
+    assert again["accepted"][0]["file"] != brought["r001-q02"], "what was taken back is not brought again"
+    _, second = call(*words)
+    assert [one["number"] for one in second["rounds"]] == [0, 1]
+    assert {one["query"] for one in second["accepted"]} == {"r002-q01", "r002-q02", "r002-q03"}
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 0
+    assert "has 2 rounds already" in capsys.readouterr().out
+
+
+def test_a_review_says_how_to_go_on(run: Path, archive: Path, capsys: Capture):
+    words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2", "--review"]
+    assert main([str(word) for word in words]) == 0
+    out = capsys.readouterr().out
+    assert "Round 1 is not learnt yet" in out
+    assert f"`desiderata undo {run} QUERY`" in out
+
+
 def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive: Path, call: Call):
     _, ran = call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "6")
     assert (ran["answered"], ran["skipped"]) == (15, 3)
@@ -253,7 +281,7 @@ def test_the_report_of_a_run_says_how_to_make_it_again(run: Path, archive: Path,
     page = (run / "report.html").read_text("utf-8")
     assert "a photo of a green" in page
     assert "desiderata new run --images" in page
-    assert "\ndesiderata run run --oracle archive --archive FOLDER --rounds 1</code>" in page
+    assert f"\ndesiderata run run --oracle archive --archive {archive} --rounds 1</code>" in page
     assert Campaign.open(run).history() == before
     assert call("report", run, "--out", run.parent / "other.html")[1]["report"] == str(run.parent / "other.html")
 

@@ -188,10 +188,19 @@ def test_pictures_of_an_archive_are_not_said_to_show_anything():
     image = np.zeros((8, 8, 3), np.uint8)
     archived = one(images=[image], shown=["cat"], source="archive")
     assert "Nobody looked at the pictures" in (alone := render(Report(title="r", asked=[archived])))
-    assert "A picture that shows" not in alone
+    assert "learnt as what it shows" not in alone
+    assert "without a check" not in alone
     both = render(Report(title="r", asked=[archived, one(images=[image], shown=["cat"], source="person")]))
     assert "learnt as what it shows" in both
-    assert "one from an archive as what" in both
+    assert "Nobody looked at the pictures from an archive" in both
+
+
+def test_pictures_that_nothing_checked_are_said_to_be_so():
+    image = np.zeros((8, 8, 3), np.uint8)
+    drawn = one(images=[image], shown=["cat"], source="generator", checked=False)
+    page = render(Report(title="r", asked=[drawn]))
+    assert "Pictures from a generator that were taken without a check" in page
+    assert "Nobody looked" not in page
 
 
 def test_names_and_units_are_explained(html):

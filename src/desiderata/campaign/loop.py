@@ -1,6 +1,6 @@
 """Fit, ask for what is lacking, hear the answer, record, repeat: the loop that both halves run through."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from desiderata.campaign.images import ImageLike, UnreadableImage
 from desiderata.campaign.learner import Learner
 from desiderata.campaign.oracle import CannotAnswer, Oracle
 from desiderata.campaign.proposals import check_proposals
-from desiderata.campaign.records import Answer, Exchange, Query, Round, Strategy, Withdrawal
+from desiderata.campaign.records import Answer, Decision, Exchange, Query, Round, Strategy, Withdrawal
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 from desiderata.randomness import stream
@@ -143,6 +143,11 @@ class Campaign:
         """What was told or skipped and then taken back, in the order in which it was taken back."""
         return self.store.withdrawals()
 
+    @property
+    def decisions(self) -> Mapping[str, Decision]:
+        """Who answered or skipped each query, by its id; queries decided before this was recorded are not in it."""
+        return self.store.decisions()
+
     def exchanges(self) -> list[Exchange]:
         """Return every query that is open no longer with what it brought, in the order asked."""
         said = recall.Said.of(self.store)
@@ -151,6 +156,10 @@ class Campaign:
     def taken(self) -> set[str]:
         """Return the names (SHA-256 of pixels) of all pictures of the campaign; none is accepted once more."""
         return self.store.known_images()
+
+    def taken_back(self) -> set[str]:
+        """Return the names of all pictures that were ever taken back; a person may tell them once more."""
+        return {answer.image for withdrawal in self.withdrawals for answer in withdrawal.answers if answer.image}
 
     def history(self) -> str:
         """Return everything said and measured, as canonical JSON."""
@@ -181,6 +190,7 @@ class Campaign:
         labels: Sequence[str | None] | str | None = None,
         source: str = "person",
         *,
+        settings: Mapping[str, Any] | None = None,
         close: bool = True,
     ) -> list[Answer]:
         """Record what came back for an open query: all of it, or nothing.
@@ -193,6 +203,7 @@ class Campaign:
             images: A picture or several, new to the campaign: files, bytes of files, or pixels.
             labels: What each shows, or one label for all; None stands for the class asked for.
             source: Who answered.
+            settings: What an oracle had been told besides the query, as `Oracle` has it.
             close: Whether to close the round if nothing of it is open any more.
 
         Returns:
@@ -205,18 +216,29 @@ class Campaign:
         """
         found = gate.find_open(self.store, query)
         answers, files = gate.check(self.store, found, images, labels, source)
-        self.store.add_answers(found, answers, files, gate.names_of(images))
+        decision = Decision(source, settings or {})
+        self.store.add_answers(found, answers, files, gate.names_of(images), decision)
         if close:
             with _recorded(found):
                 self.settle()
         return answers
 
-    def skip(self, query: Query | str, reason: str, *, close: bool = True) -> None:
+    def skip(
+        self,
+        query: Query | str,
+        reason: str,
+        source: str = "person",
+        *,
+        settings: Mapping[str, Any] | None = None,
+        close: bool = True,
+    ) -> None:
         """Record that an open query will not be answered, and why. It costs nothing.
 
         Args:
             query: The query or its id.
             reason: In a few words.
+            source: Who skips it.
+            settings: As for `tell`.
             close: As for `tell`.
 
         Raises:
@@ -226,7 +248,7 @@ class Campaign:
         found = gate.find_open(self.store, query)
         if not reason.strip():
             raise gate.Refused(f"Query {found.id} cannot be skipped without a reason: give one in a few words.")
-        self.store.skip(found, " ".join(reason.split()))
+        self.store.skip(found, " ".join(reason.split()), Decision(source, settings or {}))
         if close:
             with _recorded(found):
                 self.settle()
@@ -235,7 +257,7 @@ class Campaign:
         """Take back the answer or the skip of a query whose round is not closed yet: it is open again.
 
         The record keeps what was withdrawn. Its pictures are new to the campaign again, so that they may be told for
-        this query or another, and an oracle that is let run may bring them once more.
+        this query or another. An oracle that is let run draws anew, and an archive brings others.
 
         Args:
             query: The query or its id.
@@ -249,7 +271,14 @@ class Campaign:
         """
         return self.store.undo(gate.find(self.store, query).id)
 
-    def run(self, oracle: Oracle, rounds: int, progress: Callable[[Query | Round], None] | None = None) -> None:
+    def run(
+        self,
+        oracle: Oracle,
+        rounds: int,
+        progress: Callable[[Query | Round], None] | None = None,
+        *,
+        close: bool = True,
+    ) -> None:
         """Let `oracle` answer until `rounds` rounds are closed, or the strategy has nothing more to ask.
 
         Rounds closed earlier count, and so do queries answered earlier: called again after a kill, it goes on
@@ -260,19 +289,26 @@ class Campaign:
             oracle: Who answers.
             rounds: How many rounds the campaign should have had at the end.
             progress: Called with each query once it is decided, and with each round once it is closed.
+            close: If False, only the round that is open, or the next one, is answered, and it is left as it is when
+                nothing of it is open any more, so that what came can be looked at and taken back (`undo`).
         """
+        settings = getattr(oracle, "settings", {})
         report = progress or (lambda _: None)
         self.settle()
         while (closed := self._closed()) < rounds:
             asked = self.ask()
             for query in asked:
                 try:
-                    came = oracle.answer(query, self._stream(query.round, "answer", query.id))
-                    self.tell(query, [image for image, _ in came], [label for _, label in came], oracle.name)
-                except (CannotAnswer, gate.Refused, UnreadableImage) as reason:
+                    came = oracle.answer(query, self._stream(query.round, "answer", query.id, *self._attempt(query)))
+                    images, labels = [image for image, _ in came], [label for _, label in came]
+                    self.tell(query, images, labels, oracle.name, settings=settings, close=close)
+                except (CannotAnswer, gate.Refused, UnreadableImage) as error:
+                    reason = str(error).strip() or f"The oracle {oracle.name} gave no reason."
                     with suppress(gate.Refused):  # somebody else was quicker
-                        self.skip(query, str(reason).strip() or f"The oracle {oracle.name} gave no reason.")
+                        self.skip(query, reason, oracle.name, settings=settings, close=close)
                 report(self.store.query(query.id) or query)
+            if not close and asked:
+                break
             self.settle()  # for whoever decided the last query and was stopped before the round was closed
             if self._closed() > closed:
                 report(self.rounds[-1])
@@ -343,6 +379,11 @@ class Campaign:
 
     def _stream(self, *key: int | str) -> np.random.Generator:
         return stream(self.config.seed, *key)
+
+    def _attempt(self, query: Query) -> tuple[int, ...]:
+        """Return how often a query was open again, nothing for never: each time has its own stream."""
+        withdrawn = sum(one.query_id == query.id for one in self.withdrawals)
+        return (withdrawn,) if withdrawn else ()
 
     def _vectors(self) -> dict[str, NDArray[np.float64]]:
         return self.store.features(self.store.fact("embedding"))

@@ -20,6 +20,9 @@ class CannotAnswer(DesiderataError):
 class Oracle(Protocol):
     """Brings images for a query.
 
+    One that was told more than its name says, such as which folder to search, may have a mapping `settings`, whose
+    values are such as JSON has: it is recorded beside its answers, so that people can make the campaign again.
+
     Attributes:
         name: Recorded as the source of its answers, such as "scene".
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,20 @@ class Answer:
     label: str
     weight: float = 1.0
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who answered or skipped a query.
+
+    Attributes:
+        source: As in `Answer`.
+        settings: What an oracle had been told besides the query, such as the folder that it searched; values are
+            such as JSON has.
+    """
+
+    source: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,15 @@ originals = Table(
 """What the files were called that pictures of answers came from. Databases of before lack this table, too, and get it
 with the next such picture."""
 
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("query", String, ForeignKey("queries.id"), primary_key=True),
+    Column("source", String, nullable=False),
+    Column("settings", String, nullable=False),  # JSON
+)
+"""Who answered or skipped. Databases of before lack this table, too, and get it with the next such query."""
+
 rounds = Table(
     "rounds",
     metadata,

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Executable, Row, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from desiderata.campaign import originals, schema, withdrawals
+from desiderata.campaign import decisions, originals, schema, withdrawals
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
 from desiderata.campaign.learner import Held
-from desiderata.campaign.records import Answer, Proposal, Query, Round, Withdrawal
+from desiderata.campaign.records import Answer, Decision, Proposal, Query, Round, Withdrawal
 from desiderata.campaign.rows import (
     answer_of,
     answer_row,
@@ -183,7 +183,12 @@ class Store:
                     connection.execute(insert(schema.answers), [answer_row(0, answer)])
 
     def add_answers(
-        self, query: Query, answers: Sequence[Answer], files: Sequence[bytes], names: Sequence[str] = ()
+        self,
+        query: Query,
+        answers: Sequence[Answer],
+        files: Sequence[bytes],
+        names: Sequence[str] = (),
+        decision: Decision | None = None,
     ) -> None:
         """Record what came back for an open query, pictures first.
 
@@ -192,6 +197,7 @@ class Store:
             answers: What came.
             files: The picture of each answer, as the content of a PNG file.
             names: What the file of each answer was called, empty where it came from none; or nothing at all.
+            decision: Who brought it, where that is to be recorded.
 
         Raises:
             QueryDecided: The query is open no longer.
@@ -206,6 +212,8 @@ class Store:
                 _decide(connection, query.id, "answered", "")
                 connection.execute(insert(schema.answers), [answer_row(i, one) for i, one in enumerate(answers)])
                 originals.keep(connection, {one.image: name for one, name in zip(answers, names) if name})
+                if decision:
+                    decisions.keep(connection, query.id, decision)
         except StoreError as error:
             if isinstance(error.__cause__, IntegrityError):
                 raise Refused(
@@ -213,7 +221,7 @@ class Store:
                 ) from error
             raise
 
-    def skip(self, query: Query, reason: str) -> None:
+    def skip(self, query: Query, reason: str, decision: Decision | None = None) -> None:
         """Record that an open query will not be answered.
 
         Raises:
@@ -221,6 +229,8 @@ class Store:
         """
         with self._write() as connection:
             _decide(connection, query.id, "skipped", readable(reason))
+            if decision:
+                decisions.keep(connection, query.id, decision)
 
     def undo(self, query_id: str) -> Withdrawal:
         """Make a decided query of the round that is not closed yet open again.
@@ -325,6 +335,11 @@ class Store:
         """Return what the files were called that answers came from, by the name of the picture: "cat/003.png"."""
         with self._one_sentence(), self._engine.connect() as connection:
             return originals.known(connection)
+
+    def decisions(self) -> Mapping[str, Decision]:
+        """Return who decided each query, by its id, as far as that is recorded."""
+        with self._one_sentence(), self._engine.connect() as connection:
+            return decisions.known(connection)
 
     def weights(self, number: int) -> bytes:
         """Return the learner's weights as they were when a round was closed.

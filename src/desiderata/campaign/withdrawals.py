@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
-from desiderata.campaign import schema
+from desiderata.campaign import decisions, schema
 from desiderata.campaign.records import Query, Withdrawal
 from desiderata.campaign.rows import answer_of, withdrawal_of, withdrawal_row
 from desiderata.errors import DesiderataError
@@ -46,6 +46,7 @@ def withdraw(connection: Connection, query: Query) -> Withdrawal:
     schema.withdrawals.create(connection, checkfirst=True)
     connection.execute(insert(schema.withdrawals).values(withdrawal_row(withdrawal)))
     connection.execute(delete(schema.answers).where(its))
+    decisions.forget(connection, query.id)
     connection.execute(update(schema.queries).where(schema.queries.c.id == query.id).values(status="open", reason=""))
     return withdrawal
 

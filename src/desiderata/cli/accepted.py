@@ -28,6 +28,7 @@ class Noted:
     def __init__(self, inner: Oracle):
         self.inner = inner
         self.name = inner.name
+        self.settings: Mapping[str, Any] = getattr(inner, "settings", {})
         self._brought: dict[str, list[str | None]] = {}
 
     def answer(self, query: Query, rng: np.random.Generator) -> Sequence[tuple[ImageLike, str | None]]:

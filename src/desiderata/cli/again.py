@@ -1,11 +1,14 @@
 """The commands that make a campaign again, as far as it has recorded who answered what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from desiderata.campaign.records import Decision
 from desiderata.cli.converse import ORACLES
 from desiderata.cli.output import command, count
+from desiderata.collect.build import GENERATOR
+from desiderata.oracles.archive import LEAST_SIMILARITY
 
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
@@ -23,7 +26,7 @@ class _Round(NamedTuple):
 
     number: int
     by_hand: Sequence[str]
-    oracles: Sequence[str]
+    oracles: Sequence[tuple[str, ...]]
 
 
 def commands(campaign: "Campaign") -> str:
@@ -42,22 +45,42 @@ def _rounds(campaign: "Campaign", name: str) -> list[_Round]:
     brought: dict[str, list[Answer]] = {}
     for answer in campaign.answers:
         brought.setdefault(answer.query_id, []).append(answer)
-    used = list(dict.fromkeys(answer.source for answer in campaign.answers if answer.source in ORACLES))
+    told = {query: Decision(answers[0].source) for query, answers in brought.items() if answers[0].image}
+    told |= campaign.decisions
+    used = list(dict.fromkeys(_oracle(one) for one in told.values() if one.source in ORACLES))
     found: list[_Round] = []
     for number, asked in groupby(campaign.queries, key=lambda query: query.round):
         queries = list(asked)
-        sources = [one.source for query in queries for one in brought.get(query.id, [])]
-        oracles = [oracle for oracle in used if oracle in sources]
-        told = [_tell(query, brought[query.id], name) for query in queries if _by_hand(query, brought)]
-        skips = [command("skip", name, q.id, "--reason", q.reason) for q in queries if q.status == "skipped"]
-        if skips and not told and not oracles:  # nobody knows whose; an oracle that cannot answer skips
+        mine = [(query, told[query.id]) for query in queries if query.id in told]
+        oracles = list(dict.fromkeys(_oracle(one) for _, one in mine if one.source in ORACLES))
+        answers = [
+            _tell(query, brought[query.id], name)
+            for query, one in mine
+            if one.source not in ORACLES and query.status == "answered"
+        ]
+        skips = [_skip(query, name) for query, one in mine if one.source not in ORACLES and query.status == "skipped"]
+        whose = [_skip(query, name) for query in queries if query.status == "skipped" and query.id not in told]
+        if whose and not answers and not oracles:  # nobody recorded it; an oracle that cannot answer skips
             oracles = found[-1].oracles if found and found[-1].oracles else used[:1]
-        found.append(_Round(number, told if oracles else [*told, *skips], oracles))
+        found.append(_Round(number, [*answers, *skips, *([] if oracles else whose)], oracles))
     return found
 
 
-def _by_hand(query: "Query", brought: "Mapping[str, Sequence[Answer]]") -> bool:
-    return any(answer.image and answer.source not in ORACLES for answer in brought.get(query.id, []))
+def _oracle(decision: "Decision") -> tuple[str, ...]:
+    """Return the options of `run` that name an oracle as it was told, those that are its defaults left out."""
+    told = decision.settings
+    words = ["--oracle", decision.source]
+    if decision.source == "archive":
+        words += ["--archive", str(told.get("archive", "FOLDER"))]
+        if told.get("least_similarity", LEAST_SIMILARITY) != LEAST_SIMILARITY:
+            words += ["--least-similarity", str(told["least_similarity"])]
+    if told.get("generator", GENERATOR) != GENERATOR:
+        words += ["--generator", str(told["generator"])]
+    return (*words, *["--any-class"] * (not told.get("check_class", True)))
+
+
+def _skip(query: "Query", name: str) -> str:
+    return command("skip", name, query.id, "--reason", query.reason)
 
 
 def _tell(query: "Query", answers: "Sequence[Answer]", name: str) -> str:
@@ -94,9 +117,8 @@ def _answering(rounds: Sequence[_Round], name: str) -> list[str]:
     return lines or [ask]
 
 
-def _run(name: str, oracle: str, rounds: int) -> str:
-    where = ["--archive", "FOLDER"] if oracle == "archive" else []
-    return command("run", name, "--oracle", oracle, *where, "--rounds", rounds)
+def _run(name: str, oracle: Sequence[str], rounds: int) -> str:
+    return command("run", name, *oracle, "--rounds", rounds)
 
 
 def _new(config: "Config", name: str) -> str:

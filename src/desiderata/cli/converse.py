@@ -220,9 +220,16 @@ def run_(
         typer.Option(help="Of a generator: its name, a Stable Diffusion directory or hub id (moji-diffusion)."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Of a generator: cpu or cuda (cpu).")] = None,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Answer one round and stop before it is learnt, so that `undo` can mend it."),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Let an oracle answer, round after round. After a kill or Ctrl-C the same command goes on.
+
+    With `--review` it answers one round and leaves it open for `undo`; the same command learns what was left of it,
+    and answers the next.
 
     JSON: run, rounds [{number, examples, metrics}], answered, skipped, skipped_because {reason: count}, accepted
     [{query, file or null, label}] (the pictures that came with this call), generated {asked, drawn, failed, blanked}
@@ -252,7 +259,7 @@ def run_(
             if isinstance(event, Round):
                 advance(event.number, rounds, figures(event.metrics))
 
-        campaign.run(noted, rounds, progress)
+        campaign.run(noted, rounds, progress, close=not review)
     closed = campaign.rounds
     statuses = [query.status for query in campaign.queries]
     answered, skipped = statuses.count("answered"), statuses.count("skipped")
@@ -272,8 +279,14 @@ def run_(
         )
         return
     show_accepted(accepted)
+    to_review = review and campaign.queries and campaign.queries[-1].round > closed[-1].number
     if done >= rounds:
         print(f"Nothing to do: {run} has {done} rounds already.")
+    elif to_review:
+        print(
+            f"Round {campaign.queries[-1].round} is not learnt yet: look at what came, take back what is wrong with"
+        )
+        print(f"`{command('undo', run, 'QUERY')}`, and go on with the same command.")
     elif closed[-1].number < rounds:
         print(f"Nothing is asked after round {closed[-1].number}: the strategy sees nothing more to gain.")
     print(f"{decided(answered, skipped)}, {collected(campaign.answers)} collected.")

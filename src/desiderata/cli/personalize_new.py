@@ -103,6 +103,8 @@ def new(
     round {number, examples, metrics}, warning (null where there is none).
     """
     check_installed()
+    from desiderata.personalize.subject import Subject
+
     wanted: dict[str, Any] = {
         "subject": subject,
         "setting": setting,
@@ -123,12 +125,15 @@ def new(
     unfinished = _unfinished(run, images, wanted)
     if not unfinished:
         _check_pictures(images)
+        Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
+    warning = _beyond_the_bundled(subject, setting, kind) if model == BUNDLED else None
+    if warning and not json:
+        print(warning, file=sys.stderr)  # before minutes are spent on it
     if unfinished:
         with opened(run, json) as (campaign, _):
             campaign.settle()
     else:
         campaign = _made(run, images, wanted, quiet=json)
-    warning = _beyond_the_bundled(subject, setting, kind) if model == BUNDLED else None
     config, first = campaign.config, campaign.rounds[0]
     references = len(campaign.store.held())
     if json:
@@ -147,8 +152,6 @@ def new(
             }
         )
         return
-    if warning:
-        print(warning, file=sys.stderr)
     named = f"{placeholder} {subject}".strip()
     print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
     print(f"Next: {command('personalize', 'run', run)}")

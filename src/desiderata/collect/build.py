@@ -37,6 +37,9 @@ DECODERS = {"moji-clip": "moji-decap"}
 """The decoder that was trained on an encoder, for the Moji world, whose sentences are all that it writes; everything
 else is described by retrieval from the bank."""
 
+GENERATOR = "moji-diffusion"
+"""The generator that answers where no other is named."""
+
 PROBES = 8
 """How many sentences of a bank tell encoders of one name apart."""
 
@@ -93,7 +96,7 @@ def make_oracle(
     campaign: Campaign,
     *,
     archive: Path | None = None,
-    generator: str = "moji-diffusion",
+    generator: str = GENERATOR,
     device: str = "cpu",
     progress: Progress | None = None,
     **options: Any,
@@ -141,7 +144,10 @@ def make_oracle(
         raise DesiderataError("The archive oracle needs a folder to search: name it with --archive FOLDER.")
     from desiderata.oracles.archive import ArchiveOracle
 
-    return ArchiveOracle(archive, encoder, campaign.classes, taken=campaign.taken, progress=progress, **options)
+    def taken() -> set[str]:
+        return campaign.taken() | campaign.taken_back()
+
+    return ArchiveOracle(archive, encoder, campaign.classes, taken=taken, progress=progress, **options)
 
 
 def _learner(

@@ -18,6 +18,9 @@ from desiderata.worlds.folder import image_files
 if TYPE_CHECKING:
     from desiderata.foundation.encoder import Encoder
 
+LEAST_SIMILARITY = 0.2
+"""The smallest cosine of picture and sentence that counts as fitting, where nobody says otherwise."""
+
 TOO_FAR = "Nothing in the archive is near enough"
 """How the reason begins where `least_similarity` was not reached."""
 
@@ -65,7 +68,7 @@ class ArchiveOracle:
         *,
         taken: Callable[[], Collection[str]] = tuple,
         n: int = 1,
-        least_similarity: float = 0.2,
+        least_similarity: float = LEAST_SIMILARITY,
         check_class: bool = True,
         cache: FeatureCache | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -94,6 +97,12 @@ class ArchiveOracle:
         self._files = [one for one in found if first[one.image] is one]
         self._features = np.stack([one.feature for one in self._files])
         self._looks_like = looks_like(self._features, classes, encoder)
+
+    @property
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """What it was told, for `Oracle`."""
+        told = {"archive": str(self.folder), "least_similarity": self.least_similarity}
+        return told | {"check_class": self.check_class, "n": self.n}
 
     def __len__(self) -> int:
         return len(self._files)

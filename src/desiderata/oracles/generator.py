@@ -77,6 +77,11 @@ class GeneratorOracle:
         self.asked = self.drawn = self.failed = self.blanked = 0
 
     @property
+    def settings(self) -> dict[str, str | int | bool]:
+        """What it was told, for `Oracle`."""
+        return {"generator": self.generator.name, "check_class": self.check_class, "n": self.n, "tries": self.tries}
+
+    @property
     def counts(self) -> dict[str, int]:
         """The four counts by name."""
         return {name: getattr(self, name) for name in ("asked", "drawn", "failed", "blanked")}

@@ -111,6 +111,7 @@ def _curve(campaign: Campaign, figure: str) -> Curve | None:
 
 def _asked(campaign: Campaign, gains: Mapping[str, Worth]) -> list[Asked]:
     came: dict[str, list[Answer]] = {}
+    decisions = campaign.decisions
     for answer in campaign.answers:
         if answer.image:
             came.setdefault(answer.query_id, []).append(answer)
@@ -126,6 +127,7 @@ def _asked(campaign: Campaign, gains: Mapping[str, Worth]) -> list[Asked]:
             skipped=query.reason,
             id=query.id,
             source=came[query.id][0].source if query.id in came else "",
+            checked=bool(decisions[query.id].settings.get("check_class", True)) if query.id in decisions else True,
         )
         for query in campaign.queries
     ]

@@ -62,6 +62,7 @@ class Asked:
         skipped: Why it was skipped; empty otherwise.
         id: The query's name within its campaign; may be empty.
         source: Who brought the pictures, such as "archive", which nobody has labelled; may be empty.
+        checked: Whether an archive or a generator looked at its pictures, and kept those that look like the class.
 
     Raises:
         DesiderataError: If pictures and labels are not equally many, or a picture is not RGB of 8 bits.
@@ -77,6 +78,7 @@ class Asked:
     skipped: str = ""
     id: str = ""
     source: str = ""
+    checked: bool = True
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.shown):

@@ -70,8 +70,8 @@ METHODS = {
 }
 """What each strategy does, by the name that reports give it."""
 
-ARCHIVE = "archive"
-"""The source of pictures that nobody has labelled."""
+UNLABELLED = {"archive": "an archive", "generator": "a generator"}
+"""The sources of pictures whose class nobody tells, in words."""
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -137,13 +137,22 @@ def methods(report: Report) -> list[tuple[str, str]]:
 
 def learnt(asked: Iterable[Asked]) -> str:
     """Return as what the pictures that came back were learnt: that depends on who brought them."""
-    sources = {query.source for query in asked if query.images}
-    if sources == {ARCHIVE}:
-        return "Nobody looked at the pictures: each is learnt as what the archive's check took it for."
-    said = "A picture is learnt as what it shows, even where that is not what was asked for"
-    return (
-        f"{said}; one from an archive as what the archive's check took it for." if ARCHIVE in sources else f"{said}."
-    )
+    brought = [query for query in asked if query.images]
+    told = [query for query in brought if query.source not in UNLABELLED]
+    said = ["A picture is learnt as what it shows, even where that is not what was asked for."] if told else []
+    for source, words in UNLABELLED.items():
+        its = [query for query in brought if query.source == source]
+        if any(query.checked for query in its):
+            said.append(
+                f"Nobody looked at the pictures from {words}: each is learnt as the class asked for, which it also "
+                "looked like to the encoder."
+            )
+        if not all(query.checked for query in its):
+            said.append(
+                f"Pictures from {words} that were taken without a check of their class are learnt as what was asked "
+                "for, whatever they show."
+            )
+    return " ".join(said)
 
 
 def count(number: int, one: str, many: str = "") -> str:
