@@ -13,7 +13,7 @@ import torch
 from contracts.tiny_clip import tiny_clip
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.bench import personalize as bench
-from desiderata.bench.personalize import Plan, run_plan
+from desiderata.bench.personalize import Plan, run_cell, run_plan
 from desiderata.bench.personalize_keeping import candidates_kept, sheet_rows
 from desiderata.bench.personalize_results import Table, relative_change
 from desiderata.bench.personalize_shapes import sd14_modules
@@ -22,6 +22,7 @@ from desiderata.bench.personalize_speed import measure, models, write_speed
 from desiderata.bench.personalize_subjects import EVERY, Case, Wish, named
 from desiderata.bench.personalize_summary import write_summary
 from desiderata.bench.personalize_tables import tables
+from desiderata.bench.personalize_task import Task
 from desiderata.bench.personalize_variants import ANCHORS, Settings, anchors_named, variants
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
@@ -30,6 +31,7 @@ from desiderata.foundation.judge import Chances
 from desiderata.foundation.judge_network import JudgeConfig, JudgeNetwork, save_network
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize import anchors as pools
+from desiderata.personalize.trainers import recipe as recipes
 from desiderata.training.judge_scenes import CONCEPTS, STYLES
 from desiderata.worlds.moji.scene import BACKGROUNDS
 
@@ -70,7 +72,7 @@ MANY = (*FEW, "human-balance", "dreambooth-equal-steps", "random-equal-weight", 
 @pytest.fixture(scope="module")
 def whole(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     out = tmp_path_factory.mktemp("whole")
-    plans = (Plan(("crab",), MANY, 1, 2, {"": tiny}), Plan(("neon",), FEW, 1, 2, {"": tiny}))
+    plans = (Plan(("crab",), MANY, 1, 2, {"": tiny}), Plan(("crayon",), FEW, 1, 2, {"": tiny}))
     return out, [result for plan in plans for result in run_plan(plan, out)]
 
 
@@ -78,7 +80,7 @@ def test_every_strategy_is_measured_round_by_round(whole):
     _, results = whole
     assert [(one["subject"], one["kind"], one["strategy"]) for one in results] == [
         *(("crab", "object", strategy) for strategy in MANY),
-        *(("neon", "style", strategy) for strategy in FEW),
+        *(("crayon", "style", strategy) for strategy in FEW),
     ]
     for one in results:
         assert len(one["rounds"]) == (1 if one["strategy"] in {"dreambooth", "textual-inversion"} else 2)
@@ -107,9 +109,10 @@ def test_controls_follow_uncertainty_with_balance(whole):
     leader = cells["uncertainty-balance"]
     assert [row["added"] for row in leader["rounds"]] == [0, *leader["additions"]] == [0, 1]
     assert cells["random-equal-weight"]["weights"] == leader["weights"]
-    shorter = cells["dreambooth-equal-steps"]["rounds"]
-    assert [row["added"] for row in shorter] == [0, 0]
-    assert shorter[-1]["steps"] == max(1, round(leader["rounds"][-1]["full_weight_steps"]))
+    equal = cells["dreambooth-equal-steps"]["rounds"]
+    assert [row["added"] for row in equal] == [0, 0]
+    for figure in ("steps", "full_weight_steps"):
+        assert [row[figure] for row in equal] == [row[figure] for row in leader["rounds"]]
 
 
 def test_nothing_but_results_is_left(whole):
@@ -195,6 +198,38 @@ def test_cells_are_known_by_what_they_are_made_of(tiny: Settings):
     assert stem(judge=tiny.model) != usual
 
 
+def test_cells_are_known_by_their_recipe(tiny: Settings, monkeypatch: pytest.MonkeyPatch):
+    def stem() -> str:
+        return next(Plan(("crab",), ("uncertainty",), 1, 3, {"": tiny}).groups())[0][1].stem
+
+    usual = stem()
+    monkeypatch.setattr(recipes, "MOJI_OBJECT", replace(recipes.MOJI_OBJECT, batch=3))
+    assert stem() != usual
+    monkeypatch.undo()
+    assert stem() == usual
+
+
+def test_a_kept_result_outlives_a_kill_while_its_work_is_removed(whole, tmp_path: Path, tiny: Settings):
+    out, _ = whole
+    cell = next(Plan(("crayon",), FEW[:1], 1, 2, {"": tiny}).groups())[0][1]
+    shutil.copytree(out / "cells", tmp_path / "cells")
+    (tmp_path / "work" / cell.stem / "run").mkdir(parents=True)
+    (tmp_path / "work" / cell.stem / "run" / "campaign.toml").write_text("half of it is gone")
+    run_cell(cell, tmp_path)
+    assert not (tmp_path / "work" / cell.stem).exists()
+
+
+def test_the_recipe_itself_can_be_turned(tiny: Settings):
+    turned = {label: Task("dreambooth", Case("crab", 0), 1, one) for label, one in variants("prior", tiny).items()}
+    assert [task.trainer(True)["prior"] for task in turned.values()] == ["full", "published"] == [*turned]
+    rates = [
+        Task("dreambooth", Case("crab", 0), 1, one).trainer(True)["learning_rate"]
+        for one in variants("learning-rate", tiny).values()
+    ]
+    assert rates == sorted(set(rates))
+    assert len(rates) > 3
+
+
 def test_a_variant_that_turns_nothing_is_the_usual_cell(tiny: Settings):
     usual = replace(tiny, samples=10)
     plan = Plan(("crab",), ("uncertainty",), 1, 3, variants("m", usual))
@@ -239,10 +274,29 @@ def test_a_campaign_that_stopped_stays_as_it_was():
 def test_the_tables_tell_changes_against_dreambooth():
     text = tables(CELLS)
     assert "| DreamBooth | 0.250 ± 0.635 | 0.750 ± 0.635 | 0.300 ± 1.271 |" in text
-    assert "| Uncertainty + Balance | 0.300 ± 0.762 (+20.0 ± 0.0 %) |" in text
-    assert "(-50.0 ± 0.0 %)" in text
+    assert "| Uncertainty + Balance | 0.300 ± 0.762 (+20.0 %) |" in text
+    assert "(-50.0 %)" in text, "one subject has no interval over subjects"
     assert "+ Uncertainty + Balance (R2)" in text
     assert "1 object (crab), 2 seeds." in text
+
+
+def test_changes_are_told_over_subjects():
+    other = [
+        {**one, "subject": "fox", "rounds": [{**row, "ovf": row["ovf"] / 2} for row in one["rounds"]]}
+        for one in CELLS
+    ]
+    assert "(-50.0 ± 0.0 %)" in tables([*CELLS, *other])
+
+
+def test_perfect_pictures_are_measured_as_all_others(tmp_path: Path):
+    plan = Plan(("fox", "sunset"), ("perfect",), 1, 4, {"": Settings(pictures=1)})
+    for one in run_plan(plan, tmp_path):
+        (row,) = one["rounds"]
+        assert row["pictures"] == 20
+        assert row["ovf"] <= 0.1
+        assert row["identity"] > 0.9
+        assert row["leak"] <= 0.1
+        assert row["held_out"] > 0.3
 
 
 def test_a_relative_change_is_that_of_the_means_and_paired():
@@ -288,9 +342,10 @@ def test_the_judge_can_be_asked_about_every_sentence(name: str):
 def test_what_cannot_be_told_from_the_subject_is_not_asked_for():
     bear = Case("teddy bear", 0)
     assert bear.templates(["{} next to a dog on the beach"]) == ("{} next to a chair on the beach",)
+    assert bear.templates(["{} on a lawn", "a blueprint of {} on the grass"]) == ("a blueprint of {} on the grass",)
     assert bear.wish("{} next to a chair on the beach") == Wish(("chair",), "beach")
-    assert Case("poster", 0).templates(["an elephant {}", "a dog {}"]) == ("a chair {}", "a dog {}")
-    assert Case("mosaic", 0).wish("two bananas in space {}") == Wish(("banana",), "space")
+    assert Case("television", 0).templates(["an elephant {}", "a dog {}"]) == ("a chair {}", "a dog {}")
+    assert Case("embroidery", 0).wish("two bananas in space {}") == Wish(("banana",), "space")
 
 
 class Fixed:
@@ -337,8 +392,8 @@ def test_the_judge_measures_the_subject_and_what_was_asked_for():
 
 
 def test_the_judge_measures_a_style():
-    rows = ({"neon": 0.9, "dog": 0.9, "butterfly": 0.1}, {"neon": 0.2, "dog": 0.1, "butterfly": 0.8})
-    figures = eye("neon", *rows).figures([pixels(0), pixels(1)], [Wish(("dog",))] * 2)
+    rows = ({"crayon": 0.9, "dog": 0.9, "butterfly": 0.1}, {"crayon": 0.2, "dog": 0.1, "butterfly": 0.8})
+    figures = eye("crayon", *rows).figures([pixels(0), pixels(1)], [Wish(("dog",))] * 2)
     assert figures == pytest.approx({"identity": 0.55, "things": 0.5, "leak": 0.5, "right": 0.5})
 
 
@@ -398,13 +453,13 @@ def test_the_command_prints_the_cells(tmp_path: Path, monkeypatch: pytest.Monkey
         return CELLS
 
     monkeypatch.setattr(bench, "run_plan", known)
-    words = ["bench", "personalize", "--out", str(tmp_path), "--subjects", "crab,neon", "--json", "--strategies"]
+    words = ["bench", "personalize", "--out", str(tmp_path), "--subjects", "crab,crayon", "--json", "--strategies"]
     assert main([*words, "random,uncertainty", "--steps", "7", "--rounds", "3", "--seeds", "2"]) == 0
     cells = json.loads(capsys.readouterr().out)["cells"]
     assert set(cells[0]) == {"strategy", "subject", "kind", "seed", "variant", "rounds"}
     assert {"txt_aln", "img_aln", "ovf"} <= set(cells[0]["rounds"][0])
     (plan,) = plans
-    assert (plan.subjects, plan.strategies) == (("crab", "neon"), ("random", "uncertainty"))
+    assert (plan.subjects, plan.strategies) == (("crab", "crayon"), ("random", "uncertainty"))
     assert (plan.seeds, plan.rounds) == (2, 3)
     assert (plan.variants[""].steps, plan.first_seed) == (7, 100)
     assert main([*words, "clever"]) == 2

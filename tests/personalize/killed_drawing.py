@@ -19,9 +19,13 @@ from sqlalchemy import event  # noqa: E402
 from sqlalchemy.engine import Engine  # noqa: E402
 
 from desiderata.personalize.answers import OwnSamples  # noqa: E402
+from desiderata.personalize.teaching import TRAINING  # noqa: E402
+from desiderata.personalize.trainers.recipe import Recipe  # noqa: E402
 
 ROUNDS = 2
 BATCH = 4
+STEPS = 8
+"""Of a lesson; far more than a kill may cost."""
 
 
 class Logged(list):
@@ -48,7 +52,8 @@ def log_of(path: Path, what: str) -> Path:
 
 def play(path: Path) -> None:
     Drill.lessons = Logged(log_of(path, "lessons"))
-    made = campaign(path, generator=Painter(drawn=Logged(log_of(path, "drawn"))))
+    painter = Painter(drawn=Logged(log_of(path, "drawn")))
+    made = campaign(path, generator=painter, trainer=Drill(Recipe(steps=STEPS)))
     made.run(OwnSamples(made), ROUNDS)
     (path / "history.json").write_text(made.history())
 
@@ -70,11 +75,16 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def kept(path: Path) -> dict[str, bytes]:
+    """Return what a run is made of; a kill right after its last record leaves where training stood behind."""
+    return {name: content for name, content in contents(path).items() if not name.startswith(TRAINING)}
+
+
 def main(folder: Path, stride: int) -> dict[str, object]:
     os.fsync = lambda _: None  # a killed process loses nothing that the system has
     event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
     killed(child(folder / "whole"))
-    whole, drawn = contents(folder / "whole"), lines(log_of(folder / "whole", "drawn"))
+    whole, drawn = kept(folder / "whole"), lines(log_of(folder / "whole", "drawn"))
     lessons = len(lines(log_of(folder / "whole", "lessons")))
     wrong: list[str] = []
     points = 0
@@ -85,7 +95,7 @@ def main(folder: Path, stride: int) -> dict[str, object]:
             break
         killed(child(path))
         points += 1
-        came = contents(path)
+        came = kept(path)
         if came != whole:
             other = sorted(name for name in came.keys() | whole.keys() if came.get(name) != whole.get(name))
             wrong.append(f"point {point}: {other} are not the same")

@@ -237,16 +237,14 @@ def test_used_directions_are_known_from_what_was_said():
     assert np.linalg.norm(made.state([], 1).centre) == pytest.approx(1)
 
 
-def test_a_round_may_ask_for_fewer_steps(lessons: list[int]):
+def test_a_control_may_give_the_room_of_additions_to_nothing(lessons: list[int]):
     made = learner(trainer=Drill(Recipe(steps=40)))
-    assert made.state([], 1).full_weight_steps(0) == 40
-    # 2 references, 2 class pictures, 6 pictures of no weight: a quarter of the steps draws a reference
-    assert made.state([], 1).full_weight_steps(6) == 10
-    query = Query("r001-q01", 1, Proposal("toy", "", np.ones(8), {"steps": 7.0}, 0.0), "answered")
+    query = Query("r001-q01", 1, Proposal("toy", "", np.ones(8), {"additions": 6.0}, 0.0), "answered")
     made.fit([Example(query, Answer(query.id, "", "toy", 0.0), np.ones(8), b"")], RNG)
-    assert (len(lessons), len(made.images)) == (7, 2)
-    assert made.evaluate()["full_weight_steps"] == 7
-    assert made.state([], 2).full_weight_steps(0) == 40
+    assert [image.weight for image in made.images] == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert len(lessons) == 40, "it is as long a training as any"
+    # 2 references, 6 pictures of no weight: a quarter of the steps draws a reference
+    assert made.evaluate()["full_weight_steps"] == 10
 
 
 def test_class_pictures_are_drawn_by_the_base_model_or_given_and_a_style_has_none():

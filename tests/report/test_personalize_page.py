@@ -122,7 +122,7 @@ def test_names_that_are_markup_are_words(tmp_path: Path):
         ("dreambooth", "It learns from the references alone."),
         ("random", "takes sentences at random"),
         ("clip-feedback", "CLIP finds nearest"),
-        ("dreambooth-equal-steps", "Nothing was drawn: the references were learnt for"),
+        ("dreambooth-equal-steps", "Nothing was drawn: the references were learnt beside 1"),
     ],
 )
 def test_every_way_of_choosing(strategy: str, says: str, tmp_path: Path):

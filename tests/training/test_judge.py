@@ -29,7 +29,7 @@ from desiderata.worlds.moji.sampler import complete
 from desiderata.worlds.moji.scene import BACKGROUNDS, Group, Scene
 
 SMALL = JudgeConfig(CONCEPTS, BACKGROUNDS, STYLES, widths=(4, 8, 8), blocks=(1, 1), hidden=16)
-SCENE = Scene((Group("fox", 2), Group("clock")), "left of", "beach", "neon")
+SCENE = Scene((Group("fox", 2), Group("clock")), "left of", "beach", "crayon")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_targets_say_what_is_shown_and_where():
     fox, clock = CONCEPTS.index("fox"), CONCEPTS.index("clock")
     assert targets.counts.nonzero().tolist() == [[0, clock], [0, fox]]
     assert targets.counts[0, [fox, clock]].tolist() == [2, 1]
-    assert STYLES[int(targets.style)] == "neon"
+    assert STYLES[int(targets.style)] == "crayon"
     assert set(targets.maps.unique().tolist()) == {0, 1 + fox, 1 + clock}
     assert (targets.maps[0] == 1 + fox).nonzero()[:, 1].double().mean() < (targets.maps[0] == 1 + clock).nonzero()[
         :, 1
@@ -168,7 +168,7 @@ def test_verdicts_name_what_is_more_likely_shown_than_not(network: JudgeNetwork)
     assert verdict.shown == pytest.approx({"clock": 0.9, "fox": 0.9})
     assert verdict.counts == {"fox": 2, "clock": 1}
     assert (verdict.background, verdict.background_probability) == ("beach", 0.8)
-    assert (verdict.style, verdict.style_probability) == ("neon", 0.7)
+    assert (verdict.style, verdict.style_probability) == ("crayon", 0.7)
 
 
 @pytest.mark.parametrize(

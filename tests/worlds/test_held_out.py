@@ -86,7 +86,7 @@ def test_subjects_are_drawn_anywhere_beside_anything():
     )
     assert drawing.image.shape == (48, 48, 3)
     assert drawing.scene == Scene((Group("fox"), Group("clock")), "above", "beach", "pixel art")
-    assert draw_subject("fox", stream(0), background="red", style="neon").scene.style == "neon"
+    assert draw_subject("fox", stream(0), background="red", style="crayon").scene.style == "crayon"
 
 
 def test_what_is_not_held_out_is_drawn_as_ever():
@@ -115,7 +115,7 @@ def test_styles_keep_backgrounds_apart_and_take_any_size(style: str):
 
 
 def test_a_style_is_drawn_whatever_style_the_scene_names():
-    assert draw_style("neon", CAT, stream(0)).scene == Scene(CAT.groups, None, "room", "neon")
+    assert draw_style("crayon", CAT, stream(0)).scene == Scene(CAT.groups, None, "room", "crayon")
 
 
 def test_subjects_are_readable_sprites():

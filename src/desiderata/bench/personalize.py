@@ -84,6 +84,7 @@ class Cell:
             "max_rounds": self.rounds,
             **settings,
             "made_of": self.made_of,
+            "made_with": _digest([task.trainer(True), task.trainer(False), task.strategy]),
             "anchor_prompts": [*task.anchors],
             "test_prompts": [*task.prompts],
         }
@@ -91,8 +92,7 @@ class Cell:
     @cached_property
     def stem(self) -> str:
         """Its file name without an ending; cells that differ in anything have different ones."""
-        key = hashlib.sha256(json.dumps(self.about(), sort_keys=True).encode()).hexdigest()[:8]
-        return f"{self.subject.replace(' ', '-')}-{self.strategy}-{self.seed}-{key}"
+        return f"{self.subject.replace(' ', '-')}-{self.strategy}-{self.seed}-{_digest(self.about())[:8]}"
 
     def path(self, out: Path) -> Path:
         """Return where its result is kept."""
@@ -147,6 +147,8 @@ class Plan:
 def ingredients(settings: Settings, strategy: str = "") -> str:
     """Return a short key of the models and of the world: change any of them, and results start anew.
 
+    What a strategy and its trainer are told, defaults included, is in the key of a cell besides.
+
     Args:
         settings: Names the models.
         strategy: The adapter's files count where it applies one.
@@ -166,6 +168,10 @@ def _key_of(names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
+def _digest(plain: object) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def run_cell(cell: Cell, out: Path, *, pictured: bool = False, progress: Report | None = None) -> None:
     """Run one cell and keep its result, unless it is there already.
 
@@ -175,7 +181,9 @@ def run_cell(cell: Cell, out: Path, *, pictured: bool = False, progress: Report 
         pictured: Whether to keep pictures for figures.
         progress: Called with how much of what is done, of how much, and what it is.
     """
+    work = out / "work" / cell.stem
     if cell.path(out).exists():
+        shutil.rmtree(work, ignore_errors=True)  # of a call that was killed when the result was kept
         return
     followed = None
     if cell.follows is not None:
@@ -187,12 +195,13 @@ def run_cell(cell: Cell, out: Path, *, pictured: bool = False, progress: Report 
     name = f"{cell.subject}, {cell.strategy}, {cell.seed}"
     result = run_task(
         task,
-        out / "work" / cell.stem,
+        work,
         memo=_memo(out, cell),
         keep=keep,
         progress=lambda what, done, of: report(done, of, f"{name}: {what.lower()}"),
     )
     write_text(cell.path(out), json.dumps({**cell.about(), **result}))
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None = None) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desiderata.bench.personalize_keeping import keep_pictures
+from desiderata.bench.personalize_perfect import perfect_result
 from desiderata.bench.personalize_sight import Eye
-from desiderata.bench.personalize_task import SMALL, Task
+from desiderata.bench.personalize_task import PERFECT, SMALL, Task
 from desiderata.bench.personalize_variants import Settings
 from desiderata.campaign.config import FILE, Config
 from desiderata.campaign.loop import Campaign
@@ -67,7 +68,7 @@ def run_task(
 
     Args:
         task: What to do.
-        folder: Where the campaign works; it is removed at the end.
+        folder: Where the campaign works; whoever has kept the result removes it.
         memo: A folder in which campaigns of the same subject and seed share what they learn and draw.
         keep: A file name without its ending for what figures show of this campaign; None keeps nothing.
         progress: Told what takes time.
@@ -77,9 +78,11 @@ def run_task(
         campaigns share is counted once, and which is None for a round closed by a call that was killed; `measured`,
         the sentences measured by; `asked`,
         what was learnt from, with the reasons; `chosen`, what each round's choice rested on; `stopped`, why it
-        stopped by itself, or ""; `additions` and `weights`, for controls to follow.
+        stopped by itself, or ""; `trainer`, every setting of it; `additions` and `weights`, for controls to follow.
     """
     ground = Ground.of(task.settings)
+    if task.method == PERFECT:
+        return perfect_result(task, ground)
     started = time.monotonic()
     campaign = _campaign(task, folder, ground, memo, progress)
     seconds: list[float | None] = [None] * (len(campaign.rounds) - 1)
@@ -101,11 +104,11 @@ def run_task(
         "asked": _asked(campaign),
         "chosen": [_chosen(one) for one in choices(campaign)],
         "stopped": end.stopped if end else "",
+        "trainer": dict(campaign.config.trainer),
         "additions": additions_of(campaign),
         "weights": weights_of(campaign),
     }
     campaign.store.close()
-    shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
@@ -141,7 +144,7 @@ def figures(campaign: Campaign, task: Task, ground: Ground) -> list[dict[str, An
             row |= eye.figures(pictures, asked)
             row["held_out"] = _mean_cosine(encoder.images(pictures), elsewhere)
         before = [query for query in campaign.queries if query.round <= done.number]
-        row["steps"] = _steps(campaign, done.number)
+        row["steps"] = int(campaign.config.trainer.get("steps", 0))
         row["added"] = sum(query.id in images for query in before)
         rounds.append(row)
     return rounds
@@ -168,12 +171,6 @@ def _oracle(task: Task, campaign: Campaign, ground: Ground) -> Oracle:
         anchor.prompt: task.case.wish(anchor.template) for anchor in anchors_of(task.case.subject, task.anchors)
     }
     return Picker(campaign, Eye(ground.judge, task.case).person(wishes, task.settings.k))
-
-
-def _steps(campaign: Campaign, number: int) -> int:
-    said = [query.proposal.evidence["steps"] for query in campaign.queries
-            if query.round <= number and "steps" in query.proposal.evidence]  # fmt: skip
-    return int(said[-1]) if said else int(campaign.config.trainer.get("steps", 0))
 
 
 def _asked(campaign: Campaign) -> list[dict[str, Any]]:

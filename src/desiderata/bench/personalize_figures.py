@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 
 from desiderata.bench.personalize_keeping import Drawn, candidates_kept, sheet_rows, shown_prompts
 from desiderata.bench.personalize_results import BASELINE, KINDS, Results, Table, by_variant, name_of
-from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, METHODS
+from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, METHODS, PERFECT
 from desiderata.bench.summary import FEWEST
 from desiderata.files import staged
 
@@ -43,7 +43,7 @@ def rounds_figure(results: Results, path: Path) -> None:
         for strategy in table.strategies:
             handle = _arm(plane, table, strategy)
             names.setdefault(name_of(strategy), handle)
-            if strategy not in COMPARATORS:
+            if strategy not in {*COMPARATORS, PERFECT}:
                 _course(course, table, strategy)
         plane.set(title=f"{table.kind}s", xlabel="IMG-ALN", ylabel="TXT-ALN")
         course.set(xlabel="round", ylabel="OVF")

@@ -95,13 +95,16 @@ class Case:
         return Subject.of(style.word, kind="style", setting=style.content)
 
     def templates(self, templates: Sequence[str]) -> tuple[str, ...]:
-        """Return sentences in which nothing is named that could not be told from the subject.
+        """Return sentences in which nothing is named that could not be told from the subject or its references.
 
         "{} next to a dog" asks twice for a dog where the subject's class is dog, and "a clock {}" names what the
-        reference of a style shows: a `STAND_IN` takes their place.
+        reference of a style shows: a `STAND_IN` takes their place. "{} before a yellow wall" asks for what the
+        references show if they have a yellow background, in whatever words, and is left out.
         """
         names = "|".join(re.escape(name) for name in singulars(self.content))
-        return tuple(re.sub(rf"\ban? (?:{names})\b", with_article(STAND_IN), template) for template in templates)
+        told = [re.sub(rf"\ban? (?:{names})\b", with_article(STAND_IN), template) for template in templates]
+        known = Wish(background=self.background)
+        return tuple(template for template in told if self.kind == "style" or self.wish(template) != known)
 
     def wish(self, template: str) -> Wish:
         """Return what a sentence of the Moji world's grammar asks for beside the subject."""

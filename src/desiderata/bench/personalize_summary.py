@@ -7,7 +7,15 @@ from desiderata.bench.personalize_results import Results, raw_csv
 from desiderata.bench.personalize_tables import ablation_table, tables
 from desiderata.files import write_text
 
-WHAT = {"lambda": "λ", "anchors": "anchors", "k": "k", "m": "m", "sets": "set of anchors"}
+WHAT = {
+    "lambda": "λ",
+    "anchors": "anchors",
+    "k": "k",
+    "m": "m",
+    "sets": "set of anchors",
+    "prior": "weight of class pictures",
+    "learning-rate": "learning rate",
+}
 """What ablations turn, as figures name it."""
 
 

@@ -26,20 +26,23 @@ SEEN = {
 
 LEGEND = f"""\
 Every figure is a mean over subjects × seeds with its 95 % interval (Student's t). Percentages are changes against
-DreamBooth, which is round 1 of every strategy, paired by subject and seed. A campaign that stopped by itself (Eq. 10)
-counts as it was when it stopped. TXT-ALN is the cosine of CLIP embeddings; the authors' code prints 2.5 times as
-much. Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the pictures in which it recognises the
-subject and sees everything that was asked for.
+DreamBooth, which is round 1 of every strategy, with intervals over subjects, each averaged over its seeds: they are
+wider, and tell what other subjects would bring. All subjects of a seed share the order of training and the noise that
+pictures are drawn from. A campaign that stopped by itself (Eq. 10) counts as it was when it stopped. TXT-ALN is the
+cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are drawn, not generated:
+exactly what the sentences ask for, and how far each figure can go. Nobody sat at a screen: *human* is {SIMULATED},
+a network that picks the pictures in which it recognises the subject and sees everything that was asked for.
 """
 
 ABOUT_SEEN = """\
-By the judge network, which shares nothing with CLIP, in the same test pictures. *identity*: mean probability that
-the subject is shown, or that the style is the one learnt; *held-out*: mean CLIP cosine to pictures of the subject in
-other settings, none of which was learnt from; *things*, *background*, *style*: share of pictures in which what the
-sentence asks for is there; *all right*: the subject is recognised and all of it is there; *leak*: the references'
-background is there though another was asked for, or, with a style, what its reference shows. *added*: generated
-pictures learnt from; *steps*: of the last training; *full-weight*: steps' worth of it from pictures of weight 1;
-*seconds*: of the last round, in which what cells share is counted for the one that came first.
+By the judge network, which shares nothing with CLIP, in the same test pictures; it also picks for *human*, whose rows
+it flatters here. *identity*: mean probability that the subject is shown, or that the style is the one learnt;
+*held-out*: mean CLIP cosine to pictures of the subject in other settings, none of which was learnt from; *things*,
+*background*, *style*: share of pictures in which what the sentence asks for is there; *all right*: the subject is
+recognised and all of it is there; *leak*: the references' background is there though another was asked for, or,
+with a style, what its reference shows. *added*: generated pictures learnt from; *steps*: of the last training;
+*full-weight*: steps' worth of it from pictures of weight 1; *seconds*: of the last round, in which what cells share
+is counted for the one that came first.
 """
 
 _STYLE_ROWS = ("random", "human", "clip-feedback")
@@ -156,7 +159,7 @@ def _with_change(table: Table, strategy: str, figure: str, digits: int, round: i
     value = _estimate(table, strategy, figure, digits, round)
     if strategy == BASELINE:
         return value
-    change = _percent(table.change(strategy, figure, BASELINE, round))
+    change = _percent(table.change(strategy, figure, BASELINE, round, by_subject=True))
     return f"{value} ({change})" if change else value
 
 

@@ -16,7 +16,10 @@ from desiderata.personalize.strategies import STRATEGIES
 COMPARATORS = ("textual-inversion", "custom-diffusion", "ip-adapter")
 """Trainers that learn from the references alone, in one round."""
 
-METHODS = (*STRATEGIES, *COMPARATORS)
+PERFECT = "perfect"
+"""No strategy: pictures that are exactly what the test prompts ask for, measured as all others are."""
+
+METHODS = (*STRATEGIES, *COMPARATORS, PERFECT)
 """Everything that a cell may run, by name."""
 
 FOLLOWING = {"dreambooth-equal-steps": "additions", "random-equal-weight": "weights"}
@@ -74,14 +77,14 @@ class Task:
         said: dict[str, Any] = {"steps": settings.steps}
         said |= {"precision": "bfloat16" if settings.half else None}
         said |= {"class_pictures": settings.class_pictures} if "class_pictures" in table else {}
-        said |= {"learning_rate": settings.learning_rate} if name == settings.trainer else {}
+        said |= {"learning_rate": settings.learning_rate, "prior": settings.prior} if name == settings.trainer else {}
         return table | {key: value for key, value in said.items() if value is not None}
 
     @property
     def strategy(self) -> dict[str, Any]:
         """The campaign's table `strategy`."""
         settings, method = self.settings, self.method
-        if method in COMPARATORS or method == "dreambooth":
+        if method in {*COMPARATORS, PERFECT, "dreambooth"}:
             return {"name": "dreambooth"}
         table: dict[str, Any] = {"name": method, "k": settings.k}
         if method != "dreambooth-equal-steps":

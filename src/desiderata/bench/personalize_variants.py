@@ -69,6 +69,7 @@ class Settings:
         trainer: How strategies teach: "dreambooth" or "dreambooth-lora".
         steps: Optimiser steps of every training; None for those of each trainer.
         learning_rate: Of the strategies' trainer; None for its own.
+        prior: How class pictures are weighed, see `Recipe.prior`; None for each trainer's own.
         class_pictures: Pictures of the class for prior preservation; None for as many as suit the model.
         k: Directions learnt from in a round.
         samples: m, pictures drawn for each direction.
@@ -91,6 +92,7 @@ class Settings:
     steps: int | None = None
     learning_rate: float | None = None
     class_pictures: int | None = None
+    prior: str | None = None
     k: int = TOP_K
     samples: int = SAMPLES
     rate: float = RATE
@@ -133,8 +135,11 @@ ABLATIONS = {
     "k": ("k", (1, 2, 3, 5)),
     "m": ("samples", (5, 10, 20)),
     "sets": ("anchors", ("moji", "moji-b", "moji-c")),
+    "prior": ("prior", ("full", "published")),
+    "learning-rate": ("learning_rate", (1e-4, 2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4, 1.2e-3)),
 }
-"""Which setting each ablation turns, and its values."""
+"""Which setting each ablation turns, and its values. The first five are the paper's; the others show how far what is
+found depends on the recipe of DreamBooth, on which it rests."""
 
 
 def variants(ablation: str, settings: Settings) -> dict[str, Settings]:
@@ -159,4 +164,5 @@ def variants(ablation: str, settings: Settings) -> dict[str, Settings]:
         return {str(len(anchors_named(str(value), "object"))): replace(settings, anchors=value) for value in values}
     if ablation == "sets":
         return {letter: replace(settings, anchors=value) for letter, value in zip("ABC", values, strict=True)}
-    return {f"{value:g}": replace(settings, **{name: value}) for value in values}
+    named = ((value if isinstance(value, str) else f"{value:g}", value) for value in values)
+    return {label: replace(settings, **{name: value}) for label, value in named}

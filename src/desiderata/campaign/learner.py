@@ -66,6 +66,9 @@ class Learner(Protocol[StateT_co]):
     Whether `fit` starts from scratch or from where the learner stands is the learner's to state; before the fit
     that closes a round, the campaign always puts it where the previous round had left it.
 
+    One that keeps more than its weights while it fits, to go on after a kill, may have a method `tidy()`: it is
+    called when the round is recorded.
+
     Attributes:
         classes: The labels that an answer may have.
         embedding: Names what `embed` computes; features are kept under the name that it had at the start.

@@ -335,6 +335,8 @@ class Campaign:
         measured = Round(number, len(examples), learner.evaluate())
         recorded = self.store.add_round(measured, learner.save(), withdrawn)
         self._at = number if recorded else None
+        if recorded and (tidy := getattr(learner, "tidy", None)):
+            tidy()
         if not recorded:
             self.settle()  # what was withdrawn meanwhile may have been told anew
 

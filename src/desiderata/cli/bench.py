@@ -86,7 +86,9 @@ def personalize(
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds of each run; the first learns the references alone.")
     ] = 4,
-    ablation: Annotated[str, typer.Option(help="Turn one setting: lambda, anchors, k, m or sets.")] = "",
+    ablation: Annotated[
+        str, typer.Option(help="Turn one setting: lambda, anchors, k, m, sets, prior or learning-rate.")
+    ] = "",
     model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
     encoder: Annotated[str, typer.Option(help="A CLIP model's name, directory or hub id.")] = "moji-clip",
     judge: Annotated[str, typer.Option(help="A judge network's name or directory.")] = "moji-judge",

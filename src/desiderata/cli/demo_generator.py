@@ -44,10 +44,10 @@ TEST = (
 
 def is_there() -> bool:
     """Return whether the generator is in this installation, with all that teaching it takes."""
-    from desiderata.foundation.registry import locate
+    from desiderata.foundation.registry import MODELS, bundled_folder
 
     installed = all(importlib.util.find_spec(name) for name in NEEDED)
-    return installed and (Path(locate(GENERATOR)) / "model_index.json").is_file()
+    return installed and (bundled_folder(MODELS[GENERATOR]) / "model_index.json").is_file()
 
 
 def taught(out: Path, seed: int, progress: Callable[[str, int, int], None]) -> "Campaign":

@@ -62,9 +62,9 @@ def list_models(json: AsJson = False) -> None:
 
 
 def _bundled(model: "ModelEntry") -> str:
-    from desiderata.foundation.registry import locate
+    from desiderata.foundation.registry import bundled_folder
 
-    return "bundled" if Path(locate(model.name)).is_dir() else "not in this installation"
+    return "bundled" if bundled_folder(model).is_dir() else "not in this installation"
 
 
 def info(
@@ -75,10 +75,10 @@ def info(
 
     JSON: name, kind, bundled, source, about, path, bytes, card.
     """
-    from desiderata.foundation.registry import locate
+    from desiderata.foundation.registry import bundled_folder
 
     model = _entry(name)
-    folder = Path(locate(name)) if model.bundled else None
+    folder = bundled_folder(model) if model.bundled else None
     card = (folder / "README.md").read_text("utf-8") if folder and (folder / "README.md").exists() else ""
     size = (
         sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -85,6 +85,10 @@ def new(
             min=0, help="Of an object: how many other things of its class are drawn, so that it does not forget them."
         ),
     ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Weight of class pictures: full, or published, that of the picture each is paired with."),
+    ] = None,
     class_images: Annotated[
         Path | None, typer.Option(help="A folder with such pictures, which are learnt in place of drawn ones.")
     ] = None,
@@ -114,7 +118,11 @@ def new(
         "encoder": encoder,
         "strategy": _table(name=strategy, k=k, samples=samples, rate=rate),
         "trainer": _table(
-            name=trainer, steps=steps, class_pictures=class_pictures, adapter=_adapter(trainer, adapter, model)
+            name=trainer,
+            steps=steps,
+            class_pictures=class_pictures,
+            prior=prior,
+            adapter=_adapter(trainer, adapter, model),
         ),
         "anchors": _sentences(anchors, kind),
         "test": _sentences(test, kind),

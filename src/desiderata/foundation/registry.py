@@ -71,6 +71,11 @@ MODELS: dict[str, ModelEntry] = {
 Loaded = TypeVar("Loaded")
 
 
+def bundled_folder(entry: ModelEntry) -> Path:
+    """Return where a bundled model is, or would be if this installation had it."""
+    return BUNDLED_ROOT / entry.source
+
+
 def locate(name: str) -> str:
     """Turn a name, a directory or a hub id into what `from_pretrained` takes.
 
@@ -86,7 +91,13 @@ def locate(name: str) -> str:
     # Names come first: a folder that happens to be called like a model is meant when it is given as ./moji-clip.
     entry = MODELS.get(name)
     if entry is not None and entry.bundled:
-        return str(BUNDLED_ROOT / entry.source)
+        folder = bundled_folder(entry)
+        if not folder.is_dir():
+            raise DesiderataError(
+                f"{name} is not part of this installation: train it with `desiderata models train {name} --work "
+                "DIR`, and give the directory that this names."
+            )
+        return str(folder)
     if entry is not None:
         return entry.source
     if Path(name).is_dir():

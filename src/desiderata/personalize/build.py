@@ -1,9 +1,7 @@
 """From names to parts: the one place that knows how a personalising campaign is put together."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -27,6 +25,9 @@ from desiderata.personalize.strategies import make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.teaching import Progress
 from desiderata.threads import use_physical_cores
+
+WITHOUT_CLASS = ("textual-inversion", "ip-adapter")
+"""Trainers that class pictures would be lost on: none of the generator's own weights moves."""
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -176,7 +177,6 @@ def _learner(
     memo: Path | None,
     progress: Progress | None,
 ) -> PersonalizeLearner:
-    folder = config.world.get("class_images")
     return PersonalizeLearner(
         models.generator,
         models.encoder,
@@ -185,7 +185,7 @@ def _learner(
         references,
         anchors=anchor_templates(config.prompts.get("anchors", "authors"), subject.kind, subject.word),
         measurement=Measurement.of(config, subject),
-        class_pictures=read_references(folder, models.generator.size) if folder else _class_pictures(config.trainer),
+        class_pictures=_class_pictures(config, models.generator.size),
         seed=config.seed,
         shelf=shelf,
         memo=FolderBlobs(memo) if memo else None,
@@ -215,11 +215,13 @@ def _images(config: Config) -> str:
     return config.world["images"]
 
 
-def _class_pictures(table: Mapping[str, Any]) -> int:
-    number = table.get("class_pictures", 0)
+def _class_pictures(config: Config, size: int) -> int | list[Reference]:
+    folder, number = config.world.get("class_images"), config.trainer.get("class_pictures", 0)
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise DesiderataError(f"class_pictures is {number!r}: give a whole number, or 0 for none.")
-    return number
+    if (folder or number) and config.trainer.get("name") in WITHOUT_CLASS:
+        raise DesiderataError(f"The trainer {config.trainer['name']} learns from no class pictures: leave them out.")
+    return read_references(folder, size) if folder else number
 
 
 def _strategy(config: Config) -> Strategy[PersonalizeState]:

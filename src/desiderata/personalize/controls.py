@@ -29,11 +29,12 @@ class DreamBooth:
 
 
 class DreamBoothEqualSteps:
-    """Learns from the references alone, with as many steps as would have drawn one in an uncertainty-balance run.
+    """Learns from the references alone, as often as an uncertainty-balance run draws them.
 
-    The pictures that such a run adds weigh next to nothing, but take steps away from the references: with 5
-    references and 9 added pictures hardly more than a third is left. What a shorter training brings by itself, this
-    control tells. Nothing is asked; every round records its number of steps and answers itself.
+    The pictures that such a run adds weigh next to nothing, but take the place of references: with 5 references and 9
+    added pictures hardly more than a third of what is drawn has full weight. Here as many pictures of no weight take
+    that place, so that optimiser steps, class pictures and steps of full weight are the same, and all that differs is
+    what the added pictures teach. Nothing is asked; every round records its number of additions and answers itself.
 
     Args:
         k: Pictures that each round of such a run adds.
@@ -53,15 +54,13 @@ class DreamBoothEqualSteps:
         self.k, self.additions = k, additions
 
     def propose(self, state: PersonalizeState, rng: np.random.Generator) -> Sequence[Proposal]:
-        """Return one proposal that answers itself with the references' mean, weighs nothing, and names the steps."""
+        """Return one proposal that answers itself with the references' mean, and names the additions of no weight."""
         if self.additions is not None and state.round > len(self.additions):
             state.note(Selection(state.round, self.name, stopped=FOLLOWED))
             return []
         added = self.k * state.round if self.additions is None else self.additions[state.round - 1]
-        steps = max(1, round(state.full_weight_steps(added)))
         state.note(Selection(state.round, self.name, weight=0.0))
-        evidence = {"steps": float(steps), "additions": float(added)}
-        return [Proposal(state.subject.word, "", state.centre, evidence, weight=0.0)]
+        return [Proposal(state.subject.word, "", state.centre, {"additions": float(added)}, weight=0.0)]
 
 
 class RandomEqualWeight(Choosing):

@@ -1,6 +1,7 @@
 """A generator that learns a subject, as the learner of a campaign."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -121,7 +122,7 @@ class PersonalizeLearner:
         """
         keep_references(self.shelf, self.references)
         self._take(examples)
-        self.teacher.teach(self.images, self._steps)
+        self.teacher.teach(self.images)
 
     def evaluate(self) -> dict[str, float]:
         """Return what the weights are worth; what a killed call has drawn is not drawn again.
@@ -132,15 +133,18 @@ class PersonalizeLearner:
             `openness` (Eq. 9).
         """
         weights = [image.weight for image in self.images]
-        figures = {"full_weight_steps": self.teacher.full_weight_steps(weights, self._steps)}
+        figures = {"full_weight_steps": self.teacher.full_weight_steps(weights)}
         figures |= {name: self._evidence[name] for name in MEASURED_BEFORE if name in self._evidence}
         if self.measurement:
             report = self.teacher.report("Drawing test pictures")
             figures |= self.measurement.figures(
                 self.teacher.easel(), self.test_folder, self.encoder, self.reference_features, report
             )
-        self.teacher.tidy()
         return figures
+
+    def tidy(self) -> None:
+        """Remove where training stood: what it came to is recorded."""
+        self.teacher.tidy()
 
     def state(self, exchanges: Sequence[Exchange], round: int) -> PersonalizeState:
         """Return the directions that are left, and how pictures are drawn for them."""
@@ -167,7 +171,6 @@ class PersonalizeLearner:
             centre=centre / np.linalg.norm(centre),
             exchanges=exchanges,
             candidates=candidates,
-            full_weight_steps=lambda n: self.teacher.full_weight_steps([1.0] * len(self.references) + [0.0] * n),
             note=lambda selection: selection.keep(self.shelf),
         )
 
@@ -206,11 +209,7 @@ class PersonalizeLearner:
             for one in examples
             if one.png  # a control may answer itself
         ]
-        self.images = [*self._given, *chosen]
         self._round = max((one.query.round for one in examples), default=0)
         self._evidence = dict(examples[-1].query.proposal.evidence) if examples else {}
-
-    @property
-    def _steps(self) -> int | None:
-        """How many steps the last round asks for; None where it leaves them to the trainer."""
-        return int(self._evidence["steps"]) if "steps" in self._evidence else None
+        nothing = replace(self._given[0], weight=0.0)
+        self.images = [*self._given, *chosen, *[nothing] * int(self._evidence.get("additions", 0))]

@@ -7,6 +7,7 @@ from typing import Any
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.foundation.registry import MODELS
+from desiderata.foundation.sampling import FILE as SAMPLING
 from desiderata.foundation.sampling import bfloat16_is_fast
 from desiderata.personalize.build import Models, create
 from desiderata.personalize.measurement import PICTURES
@@ -16,6 +17,9 @@ from desiderata.personalize.teaching import Progress
 
 ENCODERS = {"moji-diffusion": "moji-clip"}
 """The encoder that judges a bundled generator; others are judged by the papers'."""
+
+SOLVER = "dpm-solver++"
+"""Follows the noise in the authors' runs, in fifty steps."""
 
 ENCODER = "clip-vit-b32"
 
@@ -57,7 +61,8 @@ def new_campaign(
         kind: "object" or "style".
         placeholder: The word that the subject is called by.
         generator: Name, directory or hub id of the base model, or the table `generator` of the configuration. The
-            bundled one computes in bfloat16 where that is faster, unless the tables say otherwise.
+            bundled one computes in bfloat16 where that is faster, and others, unless their directory says how they
+            are sampled, draw with DPM-Solver++ as the authors' do, unless the tables say otherwise.
         encoder: Name, directory or hub id of the CLIP model that judges; the one that goes with the generator.
         strategy: Name of a strategy, or the table `strategy` of the configuration.
         trainer: Name of a trainer, or a table with its name and the settings that differ from the usual ones.
@@ -84,6 +89,8 @@ def new_campaign(
     if drawn and models is None and bfloat16_is_fast(base.get("device", "auto")):
         base = {"half": True, **base}
         usual |= {"precision": "bfloat16"} if "precision" in usual else {}
+    if not drawn and models is None and not (Path(base["name"]) / SAMPLING).is_file():
+        base = {"solver": SOLVER, **base}
     world = {"kind": "references", "images": str(Path(images).resolve())}
     if class_images is not None:
         world["class_images"] = str(Path(class_images).resolve())

@@ -24,8 +24,6 @@ class PersonalizeState:
         centre: Shape (d,), unit length: the mean embedding of the reference pictures.
         exchanges: All earlier questions with what they brought, oldest first.
         candidates: Draws so many pictures for every direction that is left, or takes those drawn before.
-        full_weight_steps: How many steps' worth of loss training would take from pictures of full weight, if so many
-            pictures of no weight were added to the references.
         note: Keeps what was chosen and why.
     """
 
@@ -35,5 +33,4 @@ class PersonalizeState:
     centre: NDArray[np.float64]
     exchanges: Sequence[Exchange]
     candidates: Callable[[int], Candidates]
-    full_weight_steps: Callable[[int], float]
     note: Callable[[Selection], None]

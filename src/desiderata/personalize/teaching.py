@@ -2,10 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -19,6 +17,7 @@ from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, drawing
 from desiderata.personalize.pictures import Reference
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.tensors import pack, unpack
+from desiderata.personalize.trainers.recipe import Recipe
 from desiderata.personalize.trainers.schedule import Schedule
 from desiderata.personalize.trainers.trainer import Trainer
 from desiderata.randomness import stream
@@ -72,7 +71,7 @@ class Teacher:
         self._personalised: Generator | None = None
         self.key, self.learnt = "", {}
 
-    def teach(self, images: Sequence[TrainingImage], steps: int | None = None) -> None:
+    def teach(self, images: Sequence[TrainingImage]) -> None:
         """Teach the base model what is on some pictures.
 
         A killed call goes on from the trainer's checkpoint in the run. What was taught last, or is in the memo, is
@@ -80,10 +79,9 @@ class Teacher:
 
         Args:
             images: Pictures of the subject.
-            steps: Optimiser steps, where they are not those of the trainer.
         """
-        trainer, prior = self._stepping(steps), self._prior()
-        key = self._lesson_key(trainer, images, prior)
+        prior = self._prior()
+        key = self._lesson_key(images, prior)
         if key == self.key:  # nothing has come since
             return
         name = f"weights/{key}.safetensors"
@@ -91,14 +89,16 @@ class Teacher:
             self._stand(key, unpack(content)[0])
             return
         checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
+        if checkpoint and not checkpoint.exists():
+            self.tidy()  # of an earlier lesson, after whose record a call was killed
         report, seed = self.report("Learning"), self._training_seed
-        learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
+        learnt = self.trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
         if self.memo:
             self.memo.put(name, self.save())
 
     def tidy(self) -> None:
-        """Remove where training stood from the run; what a kill from here on costs is little."""
+        """Remove where training stood from the run, once what it came to is recorded."""
         if self._folder:
             shutil.rmtree(self._folder / TRAINING, ignore_errors=True)
 
@@ -113,22 +113,19 @@ class Teacher:
         """Return what draws with what was taught last."""
         return Easel(lambda: self.personalised, drawing_key(self.key, self.base), self.shelf, self.memo)
 
-    def full_weight_steps(self, weights: Sequence[float], steps: int | None = None) -> float:
+    def full_weight_steps(self, weights: Sequence[float]) -> float:
         """Return how many steps' worth of training comes from pictures of full weight.
 
         Args:
             weights: Of all pictures of the subject.
-            steps: Optimiser steps, where they are not those of the trainer.
 
         Returns:
             The number; 0 for a trainer that takes no steps.
         """
-        recipe = getattr(self._stepping(steps), "recipe", None)
+        recipe: Recipe | None = getattr(self.trainer, "recipe", None)
         if recipe is None:
             return 0.0
-        given = self._class_pictures
-        priors = given if isinstance(given, int) else len(given)
-        return Schedule(weights, priors, recipe, self._training_seed).full_weight_steps()
+        return Schedule(weights, len(self._prior()), recipe, self._training_seed).full_weight_steps()
 
     def save(self) -> bytes:
         """Return what was taught last as the content of a safetensors file."""
@@ -166,10 +163,6 @@ class Teacher:
         except DesiderataError:  # it was made in Python and has no files
             return self.base.name
 
-    def _stepping(self, steps: int | None) -> Trainer:
-        trainer: Any = self.trainer
-        return trainer if steps is None else replace(trainer, recipe=replace(trainer.recipe, steps=steps))
-
     def _stand(self, key: str, learnt: Mapping[str, Tensor]) -> None:
         rounded = {name: value.half() if self.half else value for name, value in learnt.items()}
         self.key, self.learnt = key, {name: value.float() for name, value in rounded.items()}
@@ -187,10 +180,10 @@ class Teacher:
         drawn = easel.draw(wanted, self.report("Drawing class pictures"))
         return [TrainingImage(picture, prompt) for picture in drawn if picture is not None]
 
-    def _lesson_key(self, trainer: Trainer, images: Sequence[TrainingImage], prior: Sequence[TrainingImage]) -> str:
+    def _lesson_key(self, images: Sequence[TrainingImage], prior: Sequence[TrainingImage]) -> str:
         lesson = [(digest_of(Image.fromarray(one.image)), one.caption, one.weight) for one in (*images, *prior)]
         device, precision = self.base.device.type, str(self.base.dtype)
-        parts = (self.base_key, device, precision, trainer.key(), self._training_seed, self.half)
+        parts = (self.base_key, device, precision, self.trainer.key(), self._training_seed, self.half)
         return key_of(*parts, lesson, len(images))
 
     @property

@@ -13,6 +13,7 @@ from desiderata.personalize.looking import choices
 from desiderata.personalize.selection import Direction, Selection
 from desiderata.report import personalize_words as words
 from desiderata.report.pictures import data_uri
+from desiderata.report.words import count
 
 SIDE, TINY = 192, 80
 """The longest side of a chosen picture, and of one that was drawn beside it, in pixels."""
@@ -67,8 +68,9 @@ def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answe
     told = [_chosen(campaign, query, answer) for query in queries for answer in came.get(query.id, []) if query.text]
     told += [_awaited(campaign, query) for query in queries if query.status == "open" and "candidate" in _of(query)]
     said = words.chosen(selection)
-    if any("steps" in _of(query) for query in queries):
-        said.append(f"Nothing was drawn: the references were learnt for {_of(queries[0])['steps']:.0f} steps.")
+    if any("additions" in _of(query) for query in queries):
+        none = count(int(_of(queries[0])["additions"]), "picture")
+        said.append(f"Nothing was drawn: the references were learnt beside {none} of no weight.")
     measured = selection.directions if selection.openness is not None else ()
     return Choice(
         number=selection.round,

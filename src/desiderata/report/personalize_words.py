@@ -73,8 +73,8 @@ METHODS = {
     "asked, and others the references' surroundings; of each, the picture nearest to the sentence",
     "random-equal-weight": "a control: takes pictures at random, as many and with the same weights as uncertainty "
     "with balance would",
-    "dreambooth-equal-steps": "a control: learns from the references alone, for as many steps as uncertainty with "
-    "balance would leave to them",
+    "dreambooth-equal-steps": "a control: learns from the references alone, as often as uncertainty with balance "
+    "would draw them: in place of what that adds stand pictures of no weight",
 }
 """What each strategy does when it chooses."""
 

@@ -93,9 +93,12 @@ class IPAdapter:
         return AdaptedGenerator(base.copy(), self._tensors(), learnt[EMBEDS], self.scale)
 
     def key(self) -> str:
-        """Return a key of the adapter's content and its scale."""
-        digest = hashlib.sha256((self._folder() / self.weights).read_bytes()).hexdigest()
-        return key_of(self.name, adapter=digest, scale=self.scale)
+        """Return a key of the adapter's content, of the picture tower's, and of the scale."""
+        digest, folder = hashlib.sha256(), self._folder()
+        for path in (folder / self.weights, *sorted((folder / TOWER).glob("*"))):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+        return key_of(self.name, adapter=digest.hexdigest(), scale=self.scale)
 
     def _folder(self) -> Path:
         """Return the folder with the adapter, fetched from the hub where it is not a directory.

@@ -66,7 +66,8 @@ class Loop:
     """A training run.
 
     Every step draws from a random stream of its own, so that a run which is killed and goes on from its checkpoint
-    learns, on the same machine, the same weights to the last bit as one left alone.
+    learns, on the same processor, the same weights to the last bit as one left alone. (Not on a graphics processor,
+    whose kernels may add up in another order each time.)
 
     Args:
         task: What is to be learnt.
@@ -84,7 +85,7 @@ class Loop:
         self._device = self._parameters[0].device
         self._crew = Crew()
         self._optimizer = torch.optim.AdamW(
-            self._parameters, recipe.learning_rate, recipe.betas, recipe.epsilon, recipe.weight_decay
+            self._parameters, recipe.learning_rate, recipe.betas, recipe.epsilon, recipe.weight_decay, fused=True
         )
         self._mean = {name: value.detach().clone() for name, value in task.parameters.items()} if recipe.ema else {}
 

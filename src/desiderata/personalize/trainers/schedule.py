@@ -54,7 +54,6 @@ class Schedule:
         """Return how many steps' worth of loss came from pictures of weight 1 or more, from 0 to `steps`.
 
         A batch counts by its share of such pictures; in batches of one this is the number of steps that drew one.
-        DreamBooth on the references alone with so many steps (rounded) learns as much from them.
         """
         return float(
             sum(self._full_share(draw) for number in range(self._recipe.steps) for draw in self.step(number))

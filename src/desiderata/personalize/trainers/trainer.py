@@ -40,8 +40,8 @@ class Trainer(Protocol):
             images: Pictures of the subject, with captions and weights.
             seed: Seeds everything that is drawn.
             prior: Class pictures, which keep the generator from forgetting what else there is.
-            checkpoint: A file for the state of this call; the same call after a kill goes on from it, to the same
-                weights to the last bit. It stays there at the end, for the caller to remove.
+            checkpoint: A file for the state of this call; the same call after a kill goes on from it, on a CPU to the
+                same weights to the last bit. It stays there at the end, for the caller to remove.
             progress: Told of every step.
 
         Returns:

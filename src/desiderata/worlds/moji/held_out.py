@@ -110,11 +110,11 @@ HELD_OUT_STYLES: Mapping[str, HeldOutStyle] = MappingProxyType(
         style.name: style
         for style in (
             HeldOutStyle("halftone", "pencil drawing", "cat", "grass"),
-            HeldOutStyle("neon", "night photo", "butterfly", "forest"),
-            HeldOutStyle("thermal", "sepia photo", "house", "mountains"),
-            HeldOutStyle("poster", "pixel art", "elephant", "beach"),
-            HeldOutStyle("mosaic", "pixel art", "rocket", "blue"),
-            HeldOutStyle("negative", "night photo", "clock", "room"),
+            HeldOutStyle("embroidery", "pixel art", "rocket", "blue"),
+            HeldOutStyle("television", "night photo", "elephant", "beach"),
+            HeldOutStyle("night vision", "night photo", "clock", "room"),
+            HeldOutStyle("crayon", "pencil drawing", "butterfly", "forest"),
+            HeldOutStyle("sunset", "sepia photo", "house", "mountains"),
         )
     }
 )
