@@ -110,6 +110,7 @@ def test_campaigns_share_what_is_the_same(tmp_path: Path, lessons: list[int]):
     first, second = (learner(FolderBlobs(tmp_path / str(i)), memo=memo, generator=painters[i]) for i in (0, 1))
     for one in (first, second):
         one.fit([], RNG)
+        one.tidy()
     assert stands(first) == stands(second)
     assert lessons == [1, 2]
     assert (len(painters[0].drawn or ()), painters[1].drawn) == (2 + 4, [])
@@ -144,6 +145,10 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path, lessons: list[int]
     assert lessons == [1, 2]
     whole.fit([], RNG)
     assert stands(again) == stands(whole)
+    third = learner(FolderBlobs(tmp_path))
+    third.fit([], RNG)
+    assert lessons == [1, 2, 1, 2], "the whole one learnt, the third, after a kill before the record, did not"
+    third.tidy()
     assert not (tmp_path / "training").exists(), "where training stood is of no use any more"
 
 

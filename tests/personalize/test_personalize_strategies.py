@@ -44,7 +44,6 @@ class Room:
             unit(np.ones(DIM)),
             exchanges,
             self.candidates,
-            lambda n: 100 / (1 + n),
             self.note,
         )
 
