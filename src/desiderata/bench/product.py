@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from desiderata.campaign.config import FILE
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.encoder import load_encoder
@@ -119,8 +120,12 @@ def _embedding() -> dict[str, float]:
 
 def _demo() -> dict[str, Any]:
     with TemporaryDirectory() as folder:
+        started = time.time()
         run = _child([*CALL, "demo", str(Path(folder) / "demo"), "--json"])
-    ends = {entry["strategy"]: entry["test_accuracy"] for entry in json.loads(run.pop("said"))["rounds"]}
+        said = json.loads(run.pop("said"))
+        if said["generator"]:  # its configuration is written before anything is taught, and never again
+            run["seconds_before_the_generator"] = (Path(said["generator"]["run"]) / FILE).stat().st_mtime - started
+    ends = {entry["strategy"]: entry["test_accuracy"] for entry in said["rounds"]}
     return {**run, **{f"{strategy}_test_accuracy": accuracy for strategy, accuracy in ends.items()}}
 
 
