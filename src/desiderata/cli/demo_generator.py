@@ -44,10 +44,14 @@ TEST = (
 
 def is_there() -> bool:
     """Return whether the generator is in this installation, with all that teaching it takes."""
-    from desiderata.foundation.registry import MODELS, bundled_folder
+    from desiderata.foundation.registry import locate
 
+    try:
+        folder = Path(locate(GENERATOR))
+    except DesiderataError:
+        return False
     installed = all(importlib.util.find_spec(name) for name in NEEDED)
-    return installed and (bundled_folder(MODELS[GENERATOR]) / "model_index.json").is_file()
+    return installed and (folder / "model_index.json").is_file()
 
 
 def taught(out: Path, seed: int, progress: Callable[[str, int, int], None]) -> "Campaign":

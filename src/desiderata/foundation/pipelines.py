@@ -16,7 +16,7 @@ from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPVisionModelWi
 from transformers.utils import logging as transformers_logging
 
 from desiderata.errors import DesiderataError
-from desiderata.foundation.registry import MODELS, load_pretrained, locate
+from desiderata.foundation.registry import load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 if TYPE_CHECKING:
@@ -147,14 +147,9 @@ def _diffusers() -> ModuleType:
 
 
 def _folder(name: str, diffusers: ModuleType) -> Path:
-    source, entry = locate(name), MODELS.get(name)
+    source = locate(name)
     if Path(source).is_dir():
         return Path(source)
-    if entry is not None and entry.bundled:
-        raise DesiderataError(
-            f"{name} is not in this installation ({source} is missing): install the package again, or give a model "
-            "directory or a hub id."
-        )
     return Path(load_pretrained(partial(diffusers.StableDiffusionPipeline.download, use_safetensors=True), name))
 
 

@@ -94,8 +94,8 @@ def locate(name: str) -> str:
         folder = bundled_folder(entry)
         if not folder.is_dir():
             raise DesiderataError(
-                f"{name} is not part of this installation: train it with `desiderata models train {name} --work "
-                "DIR`, and give the directory that this names."
+                f"{name} is not in this installation ({folder} is missing): install the package again, or give a "
+                "model directory or a hub id."
             )
         return str(folder)
     if entry is not None:
