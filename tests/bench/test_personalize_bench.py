@@ -289,8 +289,10 @@ def test_changes_are_told_over_subjects():
 
 
 def test_perfect_pictures_are_measured_as_all_others(tmp_path: Path):
-    plan = Plan(("fox", "sunset"), ("perfect",), 1, 4, {"": Settings(pictures=1)})
-    for one in run_plan(plan, tmp_path):
+    plan = Plan(("fox", "sunset"), ("perfect", "perfect-decoded"), 1, 4, {"": Settings(pictures=1)})
+    results = run_plan(plan, tmp_path)
+    assert results[0]["rounds"][0]["txt_aln"] > results[1]["rounds"][0]["txt_aln"], "the autoencoder blurs"
+    for one in results:
         (row,) = one["rounds"]
         assert row["pictures"] == 20
         assert row["ovf"] <= 0.1

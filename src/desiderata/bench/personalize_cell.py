@@ -81,7 +81,7 @@ def run_task(
         stopped by itself, or ""; `trainer`, every setting of it; `additions` and `weights`, for controls to follow.
     """
     ground = Ground.of(task.settings)
-    if task.method == PERFECT:
+    if task.method in PERFECT:
         return perfect_result(task, ground)
     started = time.monotonic()
     campaign = _campaign(task, folder, ground, memo, progress)

@@ -43,7 +43,7 @@ def rounds_figure(results: Results, path: Path) -> None:
         for strategy in table.strategies:
             handle = _arm(plane, table, strategy)
             names.setdefault(name_of(strategy), handle)
-            if strategy not in {*COMPARATORS, PERFECT}:
+            if strategy not in {*COMPARATORS, *PERFECT}:
                 _course(course, table, strategy)
         plane.set(title=f"{table.kind}s", xlabel="IMG-ALN", ylabel="TXT-ALN")
         course.set(xlabel="round", ylabel="OVF")

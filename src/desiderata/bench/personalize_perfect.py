@@ -26,7 +26,7 @@ def perfect_result(task: "Task", ground: "Ground") -> dict[str, Any]:
     """Measure drawn pictures of the subject, as many for each test prompt as a generator draws.
 
     Args:
-        task: Its case and its settings; no generator is taught anything.
+        task: Its case and its settings, and which of `PERFECT`; no generator is taught anything.
         ground: The judges.
 
     Returns:
@@ -36,6 +36,8 @@ def perfect_result(task: "Task", ground: "Ground") -> dict[str, Any]:
     prompts = anchors_of(case.subject, task.prompts)
     asked = [prompt for prompt in prompts for _ in range(task.settings.pictures)]
     pictures = [_drawn(case, prompt, number, size) for prompt in prompts for number in range(task.settings.pictures)]
+    if task.method == "perfect-decoded":
+        pictures = ground.models.generator.through_autoencoder(pictures)
     features, references = encoder.images(pictures), encoder.images(case.references(size))
     sentences = encoder.texts([prompt.unedited for prompt in asked])
     aligned = align_embedded(features, sentences, references, encoder.texts(case.subject.non_subjects))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.bench.personalize_task import METHODS, PERFECT
+from desiderata.bench.personalize_task import METHODS
 from desiderata.measure.intervals import Estimate, estimate
 
 Results = Sequence[Mapping[str, Any]]
@@ -31,7 +31,8 @@ _NAMES = {
     "textual-inversion": "Textual Inversion",
     "custom-diffusion": "Custom Diffusion",
     "ip-adapter": "IP-Adapter",
-    PERFECT: "perfect pictures",
+    "perfect": "perfect pictures",
+    "perfect-decoded": "perfect pictures, decoded",
 }
 
 

@@ -16,10 +16,11 @@ from desiderata.personalize.strategies import STRATEGIES
 COMPARATORS = ("textual-inversion", "custom-diffusion", "ip-adapter")
 """Trainers that learn from the references alone, in one round."""
 
-PERFECT = "perfect"
-"""No strategy: pictures that are exactly what the test prompts ask for, measured as all others are."""
+PERFECT = ("perfect", "perfect-decoded")
+"""No strategies: pictures that are exactly what the test prompts ask for, measured as all others are, as they are and
+as the generator's autoencoder gives them back."""
 
-METHODS = (*STRATEGIES, *COMPARATORS, PERFECT)
+METHODS = (*STRATEGIES, *COMPARATORS, *PERFECT)
 """Everything that a cell may run, by name."""
 
 FOLLOWING = {"dreambooth-equal-steps": "additions", "random-equal-weight": "weights"}
@@ -84,7 +85,7 @@ class Task:
     def strategy(self) -> dict[str, Any]:
         """The campaign's table `strategy`."""
         settings, method = self.settings, self.method
-        if method in {*COMPARATORS, PERFECT, "dreambooth"}:
+        if method in {*COMPARATORS, *PERFECT, "dreambooth"}:
             return {"name": "dreambooth"}
         table: dict[str, Any] = {"name": method, "k": settings.k}
         if method != "dreambooth-equal-steps":
