@@ -30,9 +30,9 @@ DreamBooth, which is round 1 of every strategy, with intervals over subjects, ea
 wider, and tell what other subjects would bring. All subjects of a seed share the order of training and the noise that
 pictures are drawn from. A campaign that stopped by itself (Eq. 10) counts as it was when it stopped. TXT-ALN is the
 cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are drawn, not generated:
-exactly what the sentences ask for, and how far each figure can go; *decoded*, after the generator's autoencoder. Nobody
-sat at a screen: *human* is {SIMULATED}, a network that picks the pictures in which it recognises the subject and sees
-everything that was asked for.
+exactly what the sentences ask for, and how far each figure can go; *decoded*, after the generator's autoencoder.
+Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the pictures in which it recognises the subject
+and sees everything that was asked for.
 """
 
 ABOUT_SEEN = """\
