@@ -10,7 +10,7 @@ import pytest
 from conftest import save
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import again
-from desiderata.cli.again import BY_HAND, commands
+from desiderata.cli.again import BY_HAND, UNDONE, commands
 from desiderata.cli.output import command
 
 Call = Callable[..., tuple[int, dict]]
@@ -76,6 +76,15 @@ def test_an_oracle_is_told_again_what_it_was_told(run: Path, archive: Path, call
     assert call(*archived(archive, 1))[0] == 0
     assert call(*archived(archive, 2), "--any-class", "--least-similarity", "0.1")[0] == 0
     assert said(run) == [through(archive, 1), through(archive, 2, "--least-similarity", "0.1", "--any-class")]
+
+
+def test_what_was_taken_back_is_not_said_to_be_repeated(run: Path, archive: Path, call: Call):
+    assert call(*archived(archive, 1), "--review")[0] == 0
+    assert call("undo", run, "r001-q01")[0] == 0
+    assert call(*archived(archive, 1))[0] == 0
+    assert said(run) == [UNDONE, through(archive, 1)]
+    assert call("report", run)[0] == 0
+    assert "1 answer or skip was taken back" in (run / "report.html").read_text()
 
 
 def test_a_person_who_skips_everything_is_no_oracle(run: Path, archive: Path, call: Call):

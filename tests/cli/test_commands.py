@@ -192,7 +192,7 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
     words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2"]
     status, ran = call(*words)
     assert status == 0
-    assert set(ran) == {"run", "rounds", "answered", "skipped", "skipped_because", "accepted", "generated"}
+    assert set(ran) == {"run", "rounds", "answered", "skipped", "skipped_because", "accepted", "review", "generated"}
     assert ran["generated"] is None
     assert [set(one) for one in ran["accepted"]] == [{"query", "file", "label"}] * 6
     assert Path(ran["accepted"][0]["file"]).name.startswith("blue")
@@ -214,6 +214,7 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
         "undone",
         "images",
         "open",
+        "waiting",
     }
     assert seen["rounds"] == ran["rounds"]
     assert (seen["answered"], seen["images"], seen["open"]) == (6, 6, [])
@@ -225,6 +226,7 @@ def test_what_an_archive_brought_is_looked_at_before_it_is_learnt(
     words = ["run", run, "--oracle", "archive", "--archive", archive, "--rounds", "2", "--review"]
     _, first = call(*words)
     assert [one["number"] for one in first["rounds"]] == [0], "nothing is learnt yet"
+    assert first["review"] == 1
     brought = {one["query"]: one["file"] for one in first["accepted"]}
     assert list(brought) == ["r001-q01", "r001-q02", "r001-q03"]
     assert call("undo", run, "r001-q02")[0] == 0
@@ -236,7 +238,20 @@ def test_what_an_archive_brought_is_looked_at_before_it_is_learnt(
     assert {one["query"] for one in second["accepted"]} == {"r002-q01", "r002-q02", "r002-q03"}
     capsys.readouterr()
     assert main([str(word) for word in words]) == 0
-    assert "has 2 rounds already" in capsys.readouterr().out
+    assert "Round 2 is learnt now, and" in capsys.readouterr().out
+    assert main([str(word) for word in words]) == 0
+    assert f"Nothing to do: {run} has 2 rounds." in capsys.readouterr().out
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    run: Path, images: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(images)
+    for words in (["tell", run, "r001-q01", "", "--label", "red"], ["predict", run, ""]):
+        call("ask", run)
+        status, said = call(*words)
+        assert status == 2
+        assert said["error"].startswith("An empty name was given")
 
 
 def test_a_review_says_how_to_go_on(run: Path, archive: Path, capsys: Capture):
@@ -245,6 +260,11 @@ def test_a_review_says_how_to_go_on(run: Path, archive: Path, capsys: Capture):
     out = capsys.readouterr().out
     assert "Round 1 is not learnt yet" in out
     assert f"`desiderata undo {run} QUERY`" in out
+    assert "Now:" not in out, "nothing is learnt yet"
+    assert main(["status", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "r001-q01  archive/blue" in shown
+    assert "blue (archive)" in shown
 
 
 def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive: Path, call: Call):

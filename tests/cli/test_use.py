@@ -63,7 +63,7 @@ def test_undo_in_words(run: Path, tmp_path: Path, capsys: Capture):
     assert main(["undo", str(run), "r001-q01"]) == 0
     assert capsys.readouterr().out == "r001-q01: 1 image taken back; it is open again. 3 still open in this round.\n"
     assert main(["status", str(run)]) == 0
-    assert "0 images; 1 answer taken back." in capsys.readouterr().out
+    assert "0 images; 1 taken back." in capsys.readouterr().out
     for query in ("r001-q01", "r001-q02", "r001-q03"):
         assert main(["undo", str(run), query]) == 2
         assert capsys.readouterr().err == f"Query {query} is open, so that there is nothing to undo.\n"

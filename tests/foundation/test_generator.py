@@ -97,6 +97,19 @@ def test_no_prompts_are_no_pictures(generator: Generator):
     assert generator.latents([]).shape == (0, 4, 8, 8)
 
 
+def test_pictures_come_back_from_the_autoencoder_as_the_pipeline_decodes_them(generator: Generator):
+    assert generator.through_autoencoder([]) == []
+    pictures = [np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8) for seed in range(3)]
+    back = generator.through_autoencoder(pictures)
+    scaled = generator.latents(pictures) / generator.vae.config.scaling_factor
+    with torch.inference_mode():
+        decoded = generator.pipeline.image_processor.postprocess(
+            generator.vae.decode(scaled).sample, output_type="np"
+        )
+    assert np.abs(np.stack(back) / 255 - decoded).max() < 0.6 / 255
+    assert back[0].shape == (generator.size, generator.size, 3)
+
+
 def test_guidance_of_one_or_less_is_none(generator: Generator):
     none = drawn(generator, guidance=1.0)
     assert (drawn(generator, guidance=0.0) == none).all()

@@ -187,12 +187,12 @@ def test_the_best_request_is_one_of_those_answered():
 def test_pictures_of_an_archive_are_not_said_to_show_anything():
     image = np.zeros((8, 8, 3), np.uint8)
     archived = one(images=[image], shown=["cat"], source="archive")
-    assert "Nobody looked at the pictures" in (alone := render(Report(title="r", asked=[archived])))
+    assert "Nobody labelled the pictures" in (alone := render(Report(title="r", asked=[archived])))
     assert "learnt as what it shows" not in alone
     assert "without a check" not in alone
     both = render(Report(title="r", asked=[archived, one(images=[image], shown=["cat"], source="person")]))
-    assert "learnt as what it shows" in both
-    assert "Nobody looked at the pictures from an archive" in both
+    assert "came with a label is learnt as what it shows" in both
+    assert "Nobody labelled the pictures from an archive" in both
 
 
 def test_pictures_that_nothing_checked_are_said_to_be_so():
@@ -200,7 +200,8 @@ def test_pictures_that_nothing_checked_are_said_to_be_so():
     drawn = one(images=[image], shown=["cat"], source="generator", checked=False)
     page = render(Report(title="r", asked=[drawn]))
     assert "Pictures from a generator that were taken without a check" in page
-    assert "Nobody looked" not in page
+    assert "Nobody labelled" not in page
+    assert "From the generator, without a look" in page
 
 
 def test_names_and_units_are_explained(html):

@@ -50,6 +50,8 @@ def read_image(source: ImageLike, name: str | None = None) -> Image.Image:
             BMP.
     """
     if isinstance(source, str | Path):
+        if source == "":
+            raise UnreadableImage("An empty name is no image: give the path of one.")
         name = name or str(source)
         with opened(Path(source), name) as file:
             source = file.read(MOST_BYTES + 1)

@@ -21,6 +21,9 @@ MOST_BY_HAND = 10
 BY_HAND = "# a person answered these, and FILES stands for what they brought"
 
 
+UNDONE = "# what was taken back on the way is not told again, and an oracle may bring other pictures for it"
+
+
 class _Round(NamedTuple):
     """Who decided the queries of a round: commands of a person, then oracles; neither where all was synthesised."""
 
@@ -38,7 +41,8 @@ def commands(campaign: "Campaign") -> str:
     if config.half != "collect":
         return ""
     name = campaign.path.resolve().name if campaign.path else "RUN"
-    return "\n".join([_new(config, name), *_answering(_rounds(campaign, name), name)])
+    undone = [UNDONE] * bool(campaign.withdrawals)
+    return "\n".join([_new(config, name), *undone, *_answering(_rounds(campaign, name), name)])
 
 
 def _rounds(campaign: "Campaign", name: str) -> list[_Round]:

@@ -17,6 +17,17 @@ Brought = tuple[Path | bytes, str | None]
 """An image, and the class that it was brought as; None stands for the one that was asked for."""
 
 
+def named(files: Sequence[str]) -> list[Path]:
+    """Return names as paths.
+
+    Raises:
+        DesiderataError: One is empty, which would stand for the current folder with all that is in it.
+    """
+    if "" in files:
+        raise DesiderataError("An empty name was given: name image files or folders (is a variable not set?).")
+    return [Path(name) for name in files]
+
+
 def images_brought(files: Sequence[str], label: str | None, classes: Sequence[str]) -> list[Brought]:
     """Find the images, and what they are said to show.
 
@@ -33,15 +44,15 @@ def images_brought(files: Sequence[str], label: str | None, classes: Sequence[st
         The images in the order given; those of a folder in the order of their names.
 
     Raises:
-        DesiderataError: A folder has no images, or sub-folders that are called like no class, or like another one
-            than `label`.
+        DesiderataError: A name is empty, a folder has no images, or sub-folders that are called like no class, or
+            like another one than `label`.
     """
     told = None if label is None else class_meant(label, classes) or label
     found: list[Brought] = []
-    for name in files:
-        if name == "-":
+    for path in named(files):
+        if str(path) == "-":
             found.append((sys.stdin.buffer.read(MOST_BYTES + 1), told))
-        elif (path := Path(name)).is_dir():
+        elif path.is_dir():
             found += [(file, _label(file, path, told, classes)) for file in files_among([path])]
         else:
             found.append((path, told or class_meant(path.absolute().parent.name, classes)))

@@ -82,6 +82,8 @@ def ask(run: Run, json: AsJson = False) -> None:
             print(f"  {query.id}  {query.text}")
             if why := reasons(query):
                 typer.secho(f"  {'':{len(query.id)}}  {why}", dim=True)
+        if any(query.proposal.evidence.get("predicted_gain", 0.0) < 0 for query in queries):
+            print("Of a class that is predicted to harm, nothing better is known to ask for; a skip costs nothing.")
         first = queries[0].id
         bring = f"{command('tell', run)} ID FILES"
         print(f"Bring one or more pictures for each with `{bring}`; the first tell closes a query.")
@@ -228,12 +230,14 @@ def run_(
 ) -> None:
     """Let an oracle answer, round after round. After a kill or Ctrl-C the same command goes on.
 
-    With `--review` it answers one round and leaves it open for `undo`; the same command learns what was left of it,
-    and answers the next.
+    With `--review` it answers what is open of one round and stops before that is learnt. Look at the pictures
+    (`status` lists them), `undo` what is wrong, and `skip` or `tell` it, or let the same command bring another; where
+    nothing is open, the same command learns the round and answers the next.
 
     JSON: run, rounds [{number, examples, metrics}], answered, skipped, skipped_because {reason: count}, accepted
-    [{query, file or null, label}] (the pictures that came with this call), generated {asked, drawn, failed, blanked}
-    (queries, and pictures that a generator drew in this call) or null.
+    [{query, file or null, label}] (the pictures that came with this call), review (the round that waits to be looked
+    at) or null, generated {asked, drawn, failed, blanked} (queries, and pictures that a generator drew in this call)
+    or null.
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query, Round
@@ -243,6 +247,7 @@ def run_(
 
     options = _oracle_options(oracle, archive, least_similarity, any_class, generator, device)
     campaign = Campaign.open(run)
+    before = campaign.store.last_round()
     with spinner("Opening the campaign", quiet=json):
         campaign.settle()  # a campaign that was stopped while it was made is measured now
     with bar("Reading the archive", quiet=json or oracle != "archive") as reading:
@@ -264,6 +269,8 @@ def run_(
     statuses = [query.status for query in campaign.queries]
     answered, skipped = statuses.count("answered"), statuses.count("skipped")
     accepted, because = noted.accepted(campaign), skipped_because(campaign)
+    waits = review and campaign.queries and campaign.queries[-1].round > closed[-1].number
+    to_review = campaign.queries[-1].round if waits else None
     generated: dict[str, int] | None = getattr(answering, "counts", None)
     if json:
         show_json(
@@ -274,26 +281,28 @@ def run_(
                 "skipped": skipped,
                 "skipped_because": because,
                 "accepted": accepted,
+                "review": to_review,
                 "generated": generated,
             }
         )
         return
     show_accepted(accepted)
-    to_review = review and campaign.queries and campaign.queries[-1].round > closed[-1].number
     if done >= rounds:
-        print(f"Nothing to do: {run} has {done} rounds already.")
+        learnt = f"Round {done} is learnt now, and {run}" if done > before else f"Nothing to do: {run}"
+        print(f"{learnt} has {count(done, 'round')}.")
     elif to_review:
         print(
-            f"Round {campaign.queries[-1].round} is not learnt yet: look at what came, take back what is wrong with"
+            f"Round {to_review} is not learnt yet. Look at what came; `{command('undo', run, 'QUERY')}` takes back,"
         )
-        print(f"`{command('undo', run, 'QUERY')}`, and go on with the same command.")
+        print(f"and `{command('skip', run, 'QUERY')} --reason …` leaves out. The same command then goes on.")
     elif closed[-1].number < rounds:
         print(f"Nothing is asked after round {closed[-1].number}: the strategy sees nothing more to gain.")
     print(f"{decided(answered, skipped)}, {collected(campaign.answers)} collected.")
     show_skipped(because)
     if generated:
         print(_generated(generated, left_out=not any_class))
-    print(f"Before: {figures(closed[0].metrics)}.\nNow:    {figures(closed[-1].metrics)}.")
+    if closed[-1].number:
+        print(f"Before: {figures(closed[0].metrics)}.\nNow:    {figures(closed[-1].metrics)}.")
 
 
 def _oracle_options(

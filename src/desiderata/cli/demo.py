@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, command, round_json, show_json
+from desiderata.cli.output import AsJson, called, command, round_json, show_json
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def demo(
         if generator:
             report = replace(report, sections=[demo_generator.section(generator)])
         write_report(report, path)
-    _close(campaigns, generator, path, json)
+    _close(campaigns, generator, path, report.zero_shot, json)
 
 
 def _reopened(run: Path, config: "Config") -> "Campaign":
@@ -88,7 +88,9 @@ def _reopened(run: Path, config: "Config") -> "Campaign":
     return campaign
 
 
-def _close(campaigns: "list[Campaign]", generator: "Campaign | None", path: Path, json: bool) -> None:
+def _close(
+    campaigns: "list[Campaign]", generator: "Campaign | None", path: Path, zero_shot: float | None, json: bool
+) -> None:
     rows = [
         (campaign.config.strategy["name"], [(one.examples, one.metrics["test_accuracy"]) for one in campaign.rounds])
         for campaign in campaigns
@@ -111,9 +113,11 @@ def _close(campaigns: "list[Campaign]", generator: "Campaign | None", path: Path
     for name, points in rows:
         table.add_row(NAMES.get(name, name), *(f"{accuracy:.1%}" for _, accuracy in points))
     Console().print(table)
+    if zero_shot is not None:
+        print(f"The pretrained encoder alone, told the class names and no picture: {zero_shot:.1%}")
     print("\nAsked last:")
     for query in campaigns[0].queries[-3:]:
         print(f"  {query.text}")
     if generator:
-        print(f"\nThe generator's pictures, round by round: {command('personalize', 'report', generator.path)}")
+        print(f"\nThe generator's pictures, round by round: {called('personalize', 'report', generator.path)}")
     print(f"\nThe whole story, with pictures: {path}")

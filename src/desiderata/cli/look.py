@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, Run, collected, command, count, decided, query_json, round_json, show_json
+from desiderata.cli.output import AsJson, Run, collected, command, decided, query_json, round_json, show_json
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
@@ -23,7 +23,8 @@ def status(run: Run, json: AsJson = False) -> None:
     """Print how far a campaign has come. Loads no model.
 
     JSON: run, seed, encoder, strategy, classes, rounds [{number, examples, metrics}], answered, skipped, undone,
-    images, open [{id, round, label, text, status, reason, evidence}].
+    images, open [{id, round, label, text, status, reason, evidence}], waiting [{query, label, source, original}]
+    (what came and is not learnt yet).
     """
     from desiderata.campaign.loop import Campaign
 
@@ -32,6 +33,7 @@ def status(run: Run, json: AsJson = False) -> None:
     statuses = [query.status for query in queries]
     still_open = [query for query in queries if query.status == "open"]
     answers, undone = campaign.answers, len(campaign.withdrawals)
+    waiting = _waiting(campaign)
     if json:
         show_json(
             {
@@ -46,6 +48,7 @@ def status(run: Run, json: AsJson = False) -> None:
                 "undone": undone,
                 "images": sum(bool(answer.image) for answer in answers),
                 "open": [query_json(query) for query in still_open],
+                "waiting": waiting,
             }
         )
         return
@@ -53,16 +56,35 @@ def status(run: Run, json: AsJson = False) -> None:
         _show_rounds(rounds)
     else:
         print("Nothing is measured yet, because the campaign was stopped while it was made.")
-    taken_back = f"; {count(undone, 'answer')} taken back" if undone else ""
+    taken_back = f"; {undone} taken back" if undone else ""
     print(f"{decided(statuses.count('answered'), statuses.count('skipped'))}, {collected(answers)}{taken_back}.")
+    for one in waiting:
+        print(f"  {one['query']}  {one['original'] or 'a picture'}  {one['label']} ({one['source']})")
     if still_open:
         print(f"{len(still_open)} open: {', '.join(q.id for q in still_open)}")
         return
     if queries and (not rounds or queries[-1].round > rounds[-1].number):
         print(
-            f"Round {queries[-1].round} is answered and not learnt yet: the next command learns it; `undo` still can."
+            f"Round {queries[-1].round} is answered and not learnt yet: `ask`, `run`, `report`, `predict` and "
+            "`export` learn it; until then `undo` takes back."
         )
     print(f"Next: {command('ask', run)}")
+
+
+def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
+    """Return what came for the round that is not closed yet, in the order asked."""
+    last, originals = campaign.store.last_round(), campaign.store.originals()
+    rounds = {query.id: query.round for query in campaign.queries}
+    return [
+        {
+            "query": answer.query_id,
+            "label": answer.label,
+            "source": answer.source,
+            "original": originals.get(answer.image, ""),
+        }
+        for answer in campaign.answers
+        if answer.image and rounds[answer.query_id] > last
+    ]
 
 
 def _show_rounds(rounds: "Sequence[Round]") -> None:
@@ -86,6 +108,8 @@ def report(
     json: AsJson = False,
 ) -> None:
     """Write the report of a campaign: one HTML file that needs nothing else.
+
+    A round of which nothing is open is learnt first, and cannot be undone any more; `status` lists what waits.
 
     JSON: run, report.
     """

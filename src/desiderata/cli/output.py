@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +28,13 @@ def show_json(value: Mapping[str, Any]) -> None:
 def command(*words: object) -> str:
     """Return a command of this program as it can be pasted into a shell."""
     return shlex.join(["desiderata", *map(str, words)])
+
+
+def called(*words: object) -> str:
+    """Return a command as `command` does, by the path that this program was called by where its name is not found."""
+    own = sys.argv[0]
+    found = shutil.which("desiderata") or Path(own).name != "desiderata"
+    return command(*words) if found else shlex.join([own, *map(str, words)])
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -25,22 +25,25 @@ def predict(
     run: Annotated[
         Path, typer.Argument(help="The directory of the run, or of an exported classifier.", metavar="RUN")
     ],
-    files: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", metavar="FILES…")],
+    files: Annotated[list[str], typer.Argument(help="Image files, or folders of them.", metavar="FILES…")],
     out: Annotated[Path | None, typer.Option(help="A CSV file to write, with all probabilities.")] = None,
     json: AsJson = False,
 ) -> None:
     """Say what new images show. Those that cannot be read are named, and the others go on; none at all is an error.
 
+    A round of which nothing is open is learnt first, and cannot be undone any more.
+
     JSON: run, classes, predictions [{file, label, probabilities {class: probability}}], unreadable [{file, error}],
     out (null without --out).
     """
+    from desiderata.cli.brought import named
     from desiderata.cli.progress import bar, spinner
     from desiderata.files import check_writable
     from desiderata.worlds.folder import files_among
 
     if out is not None:
         check_writable(out)
-    paths = files_among(files)
+    paths = files_among(named(files))
     with spinner("Loading the classifier", quiet=json):
         classifier = _classifier(run)
     with bar("Looking at the images", quiet=json) as advance:
@@ -82,6 +85,8 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Write the classifier to a folder of its own: weights, a card, and the collected images class by class.
+
+    A round of which nothing is open is learnt first, and cannot be undone any more.
 
     FOLDER/images can be given to `new` as --images, where every class has some.
 

@@ -185,7 +185,7 @@ class Generator:
             As many pictures, shape (size, size, 3).
         """
         made = []
-        for latents in self.latents(images).split(ENCODED):
+        for latents in self.latents(images).split(ENCODED) if len(images) else ():
             with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
                 signal = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
             made.append((signal.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())

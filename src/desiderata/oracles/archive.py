@@ -101,7 +101,7 @@ class ArchiveOracle:
     @property
     def settings(self) -> dict[str, str | int | float | bool]:
         """What it was told, for `Oracle`."""
-        told = {"archive": str(self.folder), "least_similarity": self.least_similarity}
+        told = {"archive": str(self.folder.absolute()), "least_similarity": self.least_similarity}
         return told | {"check_class": self.check_class, "n": self.n}
 
     def __len__(self) -> int:

@@ -73,6 +73,11 @@ def of_campaign(
             "There are no test pictures, so accuracy is that on the validation pictures. Requests were chosen with "
             "them in view, which flatters it."
         )
+    if undone := len(campaign.withdrawals):
+        remarks.append(
+            f"{undone} {'answer or skip was' if undone == 1 else 'answers and skips were'} taken back before it was "
+            "learnt from; what is shown is what came in its place."
+        )
     collecting = isinstance(learner, CollectLearner)
     if not collecting:
         remarks.append("Mistakes, the map and measured gains are shown for classifiers on frozen features only.")

@@ -139,12 +139,13 @@ def learnt(asked: Iterable[Asked]) -> str:
     """Return as what the pictures that came back were learnt: that depends on who brought them."""
     brought = [query for query in asked if query.images]
     told = [query for query in brought if query.source not in UNLABELLED]
-    said = ["A picture is learnt as what it shows, even where that is not what was asked for."] if told else []
+    which = "A picture" if len(told) == len(brought) else "A picture that came with a label"
+    said = [f"{which} is learnt as what it shows, even where that is not what was asked for."] if told else []
     for source, words in UNLABELLED.items():
         its = [query for query in brought if query.source == source]
         if any(query.checked for query in its):
             said.append(
-                f"Nobody looked at the pictures from {words}: each is learnt as the class asked for, which it also "
+                f"Nobody labelled the pictures from {words}: each is learnt as the class asked for, which it also "
                 "looked like to the encoder."
             )
         if not all(query.checked for query in its):
