@@ -68,7 +68,8 @@ class Settings:
         adapter: Directory of the IP-Adapter that belongs to the generator; only its comparator needs one.
         trainer: How strategies teach: "dreambooth" or "dreambooth-lora".
         steps: Optimiser steps of every training; None for those of each trainer.
-        learning_rate: Of the strategies' trainer; None for its own.
+        learning_rate: Of the strategies' trainer; None for `personalize_task.OVERFITTING` on a small generator,
+            where that is DreamBooth, and for the trainer's own otherwise.
         prior: How class pictures are weighed, see `Recipe.prior`; None for each trainer's own.
         class_pictures: Pictures of the class for prior preservation; None for as many as suit the model.
         k: Directions learnt from in a round.
@@ -136,7 +137,7 @@ ABLATIONS = {
     "m": ("samples", (5, 10, 20)),
     "sets": ("anchors", ("moji", "moji-b", "moji-c")),
     "prior": ("prior", ("full", "published")),
-    "learning-rate": ("learning_rate", (2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4)),
+    "learning-rate": ("learning_rate", (1e-4, 2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4)),
 }
 """Which setting each ablation turns, and its values. The first five are the paper's; the others show how far what is
 found depends on the recipe of DreamBooth, on which it rests."""

@@ -79,8 +79,11 @@ def collect(
 def personalize(
     out: Annotated[Path, typer.Option(help="Folder of the results; the same command goes on where it stopped.")],
     subjects: Annotated[
-        str, typer.Option(help="Held-out subjects and styles, with commas; all, objects, styles.")
-    ] = "all",
+        str,
+        typer.Option(
+            help="Held-out subjects and styles, with commas; experiment, development, all, objects, styles."
+        ),
+    ] = "experiment",
     strategies: Annotated[str, typer.Option(help="Strategies, with commas between; all.")] = "all",
     seeds: Annotated[int, typer.Option(min=1, help="How many runs of each.")] = 5,
     rounds: Annotated[
@@ -97,7 +100,7 @@ def personalize(
     ] = "",
     trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
     steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for its own.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for the usual.")] = 0,
     class_pictures: Annotated[int, typer.Option(min=-1, help="For prior preservation; -1 for the usual.")] = -1,
     samples: Annotated[int, typer.Option(min=1, help="m, pictures drawn for each direction.")] = 10,
     pictures: Annotated[int, typer.Option(min=1, help="Pictures for each test prompt.")] = 4,
