@@ -18,7 +18,8 @@ SUBJECT = "unicorn"
 ROUNDS = 1
 """After the first. With what follows it takes less than a minute on two cores."""
 
-TRAINER: dict[str, Any] = {"name": "dreambooth", "steps": 120, "class_pictures": 0}
+TRAINER: dict[str, Any] = {"name": "dreambooth", "steps": 120, "class_pictures": 0, "learning_rate": 6e-4}
+"""At a lower rate there would be hardly anything for the generator to be undecided about."""
 STRATEGY: dict[str, Any] = {"name": "uncertainty-balance", "k": 2, "samples": 8}
 BATCH = 8
 PICTURES = 2

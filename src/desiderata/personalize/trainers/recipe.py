@@ -112,7 +112,7 @@ PUBLISHED_STYLE = Recipe(steps=500, batch=2, shared_timestep=True)
 """The authors' runs on styles: 500 steps of two pictures, no class pictures."""
 
 MOJI_OBJECT = Recipe(steps=200, batch=4, learning_rate=2e-4, whole_batches=True)
-"""For objects on the bundled generator: of several rates the one at which most pictures show the subject and all that was
+"""For objects on the bundled generator: of several rates that at which most pictures show the subject and all that is
 asked for besides (`results/personalize-recipes`). The experiment takes another: `personalize_task.OVERFITTING`."""
 
 MOJI_STYLE = Recipe(steps=200, batch=4, learning_rate=2e-4, whole_batches=True)
