@@ -74,9 +74,9 @@ def of_campaign(
             "them in view, which flatters it."
         )
     if undone := len(campaign.withdrawals):
+        were = "answer or skip was" if undone == 1 else "answers or skips were"
         remarks.append(
-            f"{undone} {'answer or skip was' if undone == 1 else 'answers and skips were'} taken back before it was "
-            "learnt from; what is shown is what came in its place."
+            f"{undone} {were} taken back before anything was learnt from it; what is shown is what came instead."
         )
     collecting = isinstance(learner, CollectLearner)
     if not collecting:
