@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ from desiderata.personalize.quickstart import new_campaign
 from desiderata.personalize.recipes import TRAINERS, default_trainer, make_trainer
 from desiderata.personalize.strategies import make_strategy
 from desiderata.personalize.subject import Subject
+from desiderata.personalize.tensors import unpack
+from desiderata.personalize.trainers.trainer import at_pace
 
 ANCHORS = ["{} in the snow", "{} on the beach", "a sepia photo of {}"]
 
@@ -114,6 +117,30 @@ def test_controls_follow_a_run():
     plain.run(OwnSamples(plain), rounds=9)
     assert len(plain.rounds) == 1
     assert stopped(plain).round == 1
+
+
+def test_a_lower_rate_is_what_later_rounds_learn_at(tmp_path: Path):
+    made = campaign(tmp_path / "run", "dreambooth-lower-rate", {"k": 1, "samples": 3})
+    made.run(OwnSamples(made), rounds=2)
+    assert [done.metrics.get("pace") for done in made.rounds] == [None, 0.5, 0.25]
+    assert [done.examples for done in made.rounds] == [0, 1, 2]
+    assert additions_of(made) == [], "nothing of its own is learnt from"
+    rate = Drill().recipe.learning_rate
+    for number, pace in enumerate([1.0, 0.5, 0.25]):
+        lone = learner(trainer=Drill(replace(Drill().recipe, learning_rate=pace * rate)))
+        lone.fit([], np.random.default_rng(0))
+        assert unpack(made.store.weights(number))[0]["weight"].equal(unpack(lone.save())[0]["weight"]), number
+    again = campaign(tmp_path / "run", "dreambooth-lower-rate", {"k": 1, "samples": 3})
+    Drill.lessons.clear()
+    again.run(OwnSamples(again), rounds=3)
+    assert Drill.lessons == [1, 2], "what was learnt at a lower rate was learnt again"
+    assert again.rounds[-1].metrics["pace"] == 0.125
+
+
+def test_what_takes_no_steps_has_no_rate():
+    assert at_pace(Drill(), 1.0) == Drill()
+    with pytest.raises(DesiderataError, match="takes no steps, so that its learning rate cannot be lowered"):
+        at_pace(make_trainer({"name": "ip-adapter", "adapter": "somewhere"}, Subject.of("toy", setting="x")), 0.5)
 
 
 def test_a_person_picks_from_a_folder_of_copies(tmp_path: Path):

@@ -219,6 +219,27 @@ def test_equal_steps_asks_for_nothing_but_room():
     assert propose("dreambooth", Room()) == []
 
 
+def test_a_lower_rate_is_asked_for_while_directions_overfit():
+    room = Room()
+    (proposal,) = propose("dreambooth-lower-rate", room)
+    overfitting = int((room.found.shares > 0).sum())
+    assert overfitting >= 3
+    assert (proposal.text, proposal.weight, proposal.evidence["pace"]) == ("", 0, 0.5)
+    assert proposal.evidence["overfitting_directions"] == overfitting
+    (proposal,) = propose("dreambooth-lower-rate", Room(round=2), pace=0.7)
+    assert proposal.evidence["pace"] == pytest.approx(0.49)
+    assert len(room.noted[0].directions) == 9
+    assert not any(one.asked for one in room.noted[0].directions)
+    few = Room()
+    assert propose("dreambooth-lower-rate", few, k=overfitting + 1) == []
+    assert f"Of the pictures of {overfitting} of 9 sentences" in few.noted[0].stopped
+    assert propose("dreambooth-lower-rate", Room(bias=50.0)) == [], "nothing is overfitted"
+    lost = Room(bias=-50.0)  # every picture is overfitted: Eq. 10 would take that for learnt
+    assert set(lost.found.shares) == {1.0}
+    assert propose("uncertainty", Room(bias=-50.0)) == []
+    assert len(propose("dreambooth-lower-rate", lost)) == 1
+
+
 def test_pictures_may_be_compared_without_the_placeholder():
     room = Room()
     room.whole = replace(room.whole, named=room.whole.named[::-1])
@@ -241,6 +262,9 @@ def test_pictures_may_be_compared_without_the_placeholder():
         ("random-equal-weight", {"weights": [[-1.0]]}, "weights has -1.0"),
         ("dreambooth-equal-steps", {"k": 0}, "k is 0"),
         ("dreambooth-equal-steps", {"additions": [0.5]}, "additions is 0.5"),
+        ("dreambooth-lower-rate", {"pace": 1}, "pace is 1"),
+        ("dreambooth-lower-rate", {"pace": True}, "pace is True"),
+        ("dreambooth-lower-rate", {"samples": 0}, "samples is 0"),
         ("dreambooth", {"k": 3}, "strategy dreambooth cannot be made"),
     ],
 )

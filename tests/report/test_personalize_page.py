@@ -123,6 +123,7 @@ def test_names_that_are_markup_are_words(tmp_path: Path):
         ("random", "takes sentences at random"),
         ("clip-feedback", "CLIP finds nearest"),
         ("dreambooth-equal-steps", "Nothing was drawn: the references were learnt beside 1"),
+        ("dreambooth-lower-rate", "so that it learns anew at 0.5 times its learning rate."),
     ],
 )
 def test_every_way_of_choosing(strategy: str, says: str, tmp_path: Path):
@@ -199,9 +200,10 @@ def test_a_run_that_has_learnt_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_headline_claims_no_more_than_its_interval():
     toy = Subject.of("toy", setting="here")
 
-    def said(*ovf: float, pictures: int = 80, stopped: bool = False) -> str:
-        rounds = [Round(i, 3 * i, {"ovf": one, "pictures": pictures}) for i, one in enumerate(ovf)]
-        return personalize_words.headline(toy, 1, rounds, stopped).replace(SPACE, " ")
+    def said(*ovf: float, pictures: int = 80, added: int = 3, stopped: bool = False) -> str:
+        rounds = [Round(i, i, {"ovf": one, "pictures": pictures}) for i, one in enumerate(ovf)]
+        added *= len(ovf) - 1
+        return personalize_words.headline(toy, 1, rounds, added, stopped).replace(SPACE, " ")
 
     shows = "of test pictures show the references' surroundings instead of what was asked"
     begins = "A generator was taught “sks toy” from 1 picture."
@@ -211,6 +213,8 @@ def test_the_headline_claims_no_more_than_its_interval():
     assert (
         said(0.4, 0.1) == f"{begins} Then it learnt from 3 pictures of its own: 10.0 % {shows}, after 40.0 % before."
     )
+    again = "Then it learnt them anew, 2 times"
+    assert said(0.4, 0.3, 0.1, added=0) == f"{begins} {again}: 10.0 % {shows}, after 40.0 % before."
     assert said(0.4, 0.35).endswith("after 40.0 % before, which is no clear change.")
 
 

@@ -24,6 +24,7 @@ _COLOURS = {
     "clip-feedback": "#e69f00",
     "uncertainty": "#0072b2",
     "dreambooth-equal-steps": "#d55e00",
+    "dreambooth-lower-rate": "#7f3c8d",
     "random-equal-weight": "#56b4e9",
 }  # Okabe and Ito's palette
 _OTHER = "#009e73"

@@ -27,6 +27,7 @@ _NAMES = {
     "clip-feedback": "CLIP feedback",
     "uncertainty": "Uncertainty",
     "dreambooth-equal-steps": "DreamBooth, equal steps",
+    "dreambooth-lower-rate": "DreamBooth, lower rate",
     "random-equal-weight": "Random, equal weights",
     "textual-inversion": "Textual Inversion",
     "custom-diffusion": "Custom Diffusion",

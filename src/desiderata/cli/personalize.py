@@ -65,7 +65,7 @@ def run_(
             }
         )
         return
-    show_rounds(closed, len(campaign.store.held()))
+    show_rounds(campaign)
     if still_open:
         _show_open(campaign, run, still_open)
     elif why:
@@ -138,7 +138,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         )
         return
     if rounds:
-        show_rounds(rounds, references)
+        show_rounds(campaign)
     else:
         print("Nothing is learnt yet, because the campaign was stopped while it was made.")
     if still_open:

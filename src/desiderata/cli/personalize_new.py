@@ -29,6 +29,7 @@ STRATEGIES = (
     "dreambooth",
     "random-equal-weight",
     "dreambooth-equal-steps",
+    "dreambooth-lower-rate",
 )
 """The names of `personalize.strategies.STRATEGIES`, which help lists without importing it; the usual one first."""
 TRAINERS = ("dreambooth", "dreambooth-lora", "textual-inversion", "custom-diffusion", "ip-adapter")

@@ -1,7 +1,7 @@
 """What the commands of `desiderata personalize` share."""
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,15 +130,19 @@ def shown(key: str, value: float) -> str:
     return f"{value:.1%}" if key == "ovf" else f"{value:.3f}"
 
 
-def show_rounds(rounds: "Sequence[Round]", references: int) -> None:
+def show_rounds(campaign: "Campaign") -> None:
     """Print a row for each closed round."""
     from rich.console import Console
     from rich.table import Table
 
+    from desiderata.personalize.looking import own_pictures
+
+    rounds, given = campaign.rounds, count(len(campaign.store.held()), "reference")
     known = [key for key in FIGURES if any(key in one.metrics for one in rounds)]
     table = Table("round", "learnt from", *(FIGURES[key] for key in known), box=None)
-    for one in rounds:
+    for one, own in zip(rounds, own_pictures(campaign), strict=True):
         values = [shown(key, one.metrics[key]) if key in one.metrics else "–" for key in known]
-        own = f" + {one.examples} of its own" if one.examples else ""
-        table.add_row(str(one.number), count(references, "reference") + own, *values)
+        more = f" + {own} of its own" if own else ""
+        slower = f" at {one.metrics['pace']:.3g} × the rate" if "pace" in one.metrics else ""
+        table.add_row(str(one.number), given + more + slower, *values)
     Console().print(table)

@@ -158,7 +158,7 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
 def weights_of(campaign: Campaign) -> list[list[float]]:
     """Return the weights of the pictures that each round added, for `random-equal-weight` to follow."""
     rounds = {query.id: query.round for query in campaign.queries}
-    told = [(rounds[answer.query_id], answer.weight) for answer in campaign.answers]
+    told = [(rounds[answer.query_id], answer.weight) for answer in campaign.answers if answer.image]
     last = max((number for number, _ in told), default=0)
     return [[weight for number, weight in told if number == wanted] for wanted in range(1, last + 1)]
 

@@ -26,7 +26,7 @@ from desiderata.personalize.trainers.trainer import Trainer
 PART = "reference"
 """What the pictures of the subject are called among those that the campaign holds."""
 
-MEASURED_BEFORE = ("mean_entropy", "openness")
+MEASURED_BEFORE = ("mean_entropy", "openness", "pace")
 """What is known of the choice that led to a round, and told with the round's figures."""
 
 
@@ -122,15 +122,15 @@ class PersonalizeLearner:
         """
         keep_references(self.shelf, self.references)
         self._take(examples)
-        self.teacher.teach(self.images)
+        self.teacher.teach(self.images, self._evidence.get("pace", 1.0))
 
     def evaluate(self) -> dict[str, float]:
         """Return what the weights are worth; what a killed call has drawn is not drawn again.
 
         Returns:
             The figures of `Measurement.figures`; `full_weight_steps`, how many steps' worth of training came from
-            pictures of full weight; and of the choice that led here, where it was measured, `mean_entropy` and
-            `openness` (Eq. 9).
+            pictures of full weight; and of the choice that led here, where it was measured, `mean_entropy`,
+            `openness` (Eq. 9) and `pace`, the factor of the learning rate.
         """
         weights = [image.weight for image in self.images]
         figures = {"full_weight_steps": self.teacher.full_weight_steps(weights)}

@@ -49,6 +49,13 @@ def choices(campaign: Campaign) -> list[Selection]:
     return selections(shelf_of(campaign))
 
 
+def own_pictures(campaign: Campaign) -> list[int]:
+    """Return how many pictures of the generator's own every closed round had learnt from, beside the references."""
+    rounds = {query.id: query.round for query in campaign.queries}
+    came = [rounds[answer.query_id] for answer in campaign.answers if answer.image]
+    return [sum(number <= done.number for number in came) for done in campaign.rounds]
+
+
 def stopped(campaign: Campaign) -> Selection | None:
     """Return when and why a campaign stopped by itself; None for one that goes on or was ended from outside."""
     found = choices(campaign)

@@ -11,6 +11,7 @@ from desiderata.errors import DesiderataError
 from desiderata.personalize.candidates import Candidates
 from desiderata.personalize.choosing import Choosing, Pick, by_entropy
 from desiderata.personalize.controls import DreamBooth, DreamBoothEqualSteps, RandomEqualWeight
+from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.uncertainty import Appraisal
 
@@ -100,6 +101,7 @@ STRATEGIES: dict[str, Callable[..., Strategy[PersonalizeState]]] = {
     **{f"{kind.name}-balance": partial(kind, balance=True) for kind in (Random, Human, ClipFeedback, Uncertainty)},
     "random-equal-weight": RandomEqualWeight,
     "dreambooth-equal-steps": DreamBoothEqualSteps,
+    "dreambooth-lower-rate": LowerRate,
 }
 """All strategies by the name that the command line knows them by."""
 

@@ -19,7 +19,7 @@ from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.tensors import pack, unpack
 from desiderata.personalize.trainers.recipe import Recipe
 from desiderata.personalize.trainers.schedule import Schedule
-from desiderata.personalize.trainers.trainer import Trainer
+from desiderata.personalize.trainers.trainer import Trainer, at_pace
 from desiderata.randomness import stream
 
 Progress = Callable[[str, int, int], None]
@@ -71,7 +71,7 @@ class Teacher:
         self._personalised: Generator | None = None
         self.key, self.learnt = "", {}
 
-    def teach(self, images: Sequence[TrainingImage]) -> None:
+    def teach(self, images: Sequence[TrainingImage], pace: float = 1.0) -> None:
         """Teach the base model what is on some pictures.
 
         A killed call goes on from the trainer's checkpoint in the run. What was taught last, or is in the memo, is
@@ -79,9 +79,13 @@ class Teacher:
 
         Args:
             images: Pictures of the subject.
+            pace: Factor of the trainer's learning rate.
+
+        Raises:
+            DesiderataError: The trainer takes no steps, and so has no pace.
         """
-        prior = self._prior()
-        key = self._lesson_key(images, prior)
+        prior, trainer = self._prior(), at_pace(self.trainer, pace)
+        key = self._lesson_key(images, prior, trainer)
         if key == self.key:  # nothing has come since
             return
         name = f"weights/{key}.safetensors"
@@ -92,7 +96,7 @@ class Teacher:
         if checkpoint and not checkpoint.exists():
             self.tidy()  # of an earlier lesson, after whose record a call was killed
         report, seed = self.report("Learning"), self._training_seed
-        learnt = self.trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
+        learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
         if self.memo:
             self.memo.put(name, self.save())
@@ -180,10 +184,10 @@ class Teacher:
         drawn = easel.draw(wanted, self.report("Drawing class pictures"))
         return [TrainingImage(picture, prompt) for picture in drawn if picture is not None]
 
-    def _lesson_key(self, images: Sequence[TrainingImage], prior: Sequence[TrainingImage]) -> str:
+    def _lesson_key(self, images: Sequence[TrainingImage], prior: Sequence[TrainingImage], trainer: Trainer) -> str:
         lesson = [(digest_of(Image.fromarray(one.image)), one.caption, one.weight) for one in (*images, *prior)]
         device, precision = self.base.device.type, str(self.base.dtype)
-        parts = (self.base_key, device, precision, self.trainer.key(), self._training_seed, self.half)
+        parts = (self.base_key, device, precision, trainer.key(), self._training_seed, self.half)
         return key_of(*parts, lesson, len(images))
 
     @property

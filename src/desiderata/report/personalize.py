@@ -11,7 +11,7 @@ from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.files import readable
 from desiderata.personalize.answers import shelf_of
-from desiderata.personalize.looking import choices, measured_pictures, stopped
+from desiderata.personalize.looking import choices, measured_pictures, own_pictures, stopped
 from desiderata.personalize.pictures import find_references
 from desiderata.personalize.subject import Subject
 from desiderata.report import personalize_figures, svg
@@ -87,7 +87,8 @@ def overview(campaign: Campaign, title: str) -> Section:
 
 def _headline(campaign: Campaign) -> str:
     halted = stopped(campaign) is not None
-    return words.headline(Subject.read(campaign.config.subject), len(campaign.store.held()), campaign.rounds, halted)
+    subject, references = Subject.read(campaign.config.subject), len(campaign.store.held())
+    return words.headline(subject, references, campaign.rounds, own_pictures(campaign)[-1], halted)
 
 
 def _references(campaign: Campaign, level: int = 2) -> Section:

@@ -71,6 +71,7 @@ def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answe
     if any("additions" in _of(query) for query in queries):
         none = count(int(_of(queries[0])["additions"]), "picture")
         said.append(f"Nothing was drawn: the references were learnt beside {none} of no weight.")
+    said += [words.slower(_of(query)) for query in queries if "pace" in _of(query)]
     measured = selection.directions if selection.openness is not None else ()
     return Choice(
         number=selection.round,

@@ -1,6 +1,6 @@
 """What the report of a generator says, in sentences. Nothing here claims more than its interval allows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from desiderata.campaign.records import Query, Round
@@ -75,6 +75,8 @@ METHODS = {
     "with balance would",
     "dreambooth-equal-steps": "a control: learns from the references alone, as often as uncertainty with balance "
     "would draw them: in place of what that adds stand pictures of no weight",
+    "dreambooth-lower-rate": "learns from the references alone, each round at a lower learning rate, until hardly "
+    "any of its pictures show the references' surroundings instead of what was asked",
 }
 """What each strategy does when it chooses."""
 
@@ -96,11 +98,24 @@ def in_figure(key: str, value: float, short: bool = False) -> str:
     return f"{value:.2f}".replace("-", "−") if short else f"{value:.3f}".replace("-", "−")
 
 
-def headline(subject: Subject, references: int, rounds: Sequence[Round], stopped: bool = False) -> str:
-    """Return what came of it, in a sentence or two; `stopped` tells that it has asked for nothing more by itself."""
+def headline(subject: Subject, references: int, rounds: Sequence[Round], added: int, stopped: bool = False) -> str:
+    """Return what came of it.
+
+    Args:
+        subject: What was taught.
+        references: How many pictures of it were given.
+        rounds: Those that are closed.
+        added: How many of its own pictures it has learnt from.
+        stopped: Whether it has asked for nothing more by itself.
+
+    Returns:
+        A sentence or two.
+    """
     given = count(references, "picture")
     first, last = rounds[0].metrics, rounds[-1]
-    own = f"Then it learnt from {count(last.examples, 'picture')} of its own" if last.examples else ""
+    own = f"Then it learnt from {count(added, 'picture')} of its own" if added else ""
+    if len(rounds) > 1 and not added:
+        own = f"Then it learnt them anew, {count(len(rounds) - 1, 'time')}"
     taught = f"A generator was taught “{subject.named()}” from {given}."
     if "ovf" not in first or "ovf" not in last.metrics:
         return f"{taught} {own}." if own else taught
@@ -155,7 +170,7 @@ def chosen(selection: Selection) -> list[str]:
             f"It was undecided about {undecided} of {count(sentences, 'sentence')}; mean entropy "
             f"{mean:.3f}{SPACE}nats."
         )
-    if selection.weight != 1:
+    if selection.weight != 1 and any(one.asked for one in selection.directions):
         said.append(f"What is chosen counts {selection.weight:.2g} in training (a reference: 1).")
     if selection.tie_places and selection.strategy.startswith("uncertainty"):
         other = count(selection.tie_changed, "other sentence") if selection.tie_changed else "no other sentence"
@@ -166,6 +181,15 @@ def chosen(selection: Selection) -> list[str]:
     if selection.blanked:
         said.append(f"{count(selection.blanked, 'picture')} blacked out by the safety checker could not be chosen.")
     return said
+
+
+def slower(evidence: Mapping[str, float]) -> str:
+    """Return why and how a round learns at a lower rate, given what its query recorded."""
+    found = count(int(evidence["overfitting_directions"]), "sentence")
+    return (
+        f"Pictures of {found} show the references' surroundings, so that it learns anew at "
+        f"{evidence['pace']:.3g} times its learning rate."
+    )
 
 
 def end(rounds: Sequence[Round], why: str, still_open: int, left: int | None) -> str:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
@@ -83,6 +84,31 @@ def key_of(name: str, **settings: Any) -> str:
         SHA-256 in hexadecimal.
     """
     return hashlib.sha256(json.dumps({"trainer": name, **settings}, sort_keys=True).encode()).hexdigest()
+
+
+def at_pace(trainer: Trainer, pace: float) -> Trainer:
+    """Return a trainer that learns at another rate.
+
+    Args:
+        trainer: One with a `recipe`, unless it stays as it is.
+        pace: Factor of its learning rate; at 1 it stays as it is.
+
+    Returns:
+        The trainer.
+
+    Raises:
+        DesiderataError: It takes no steps.
+    """
+    if pace == 1:
+        return trainer
+    recipe = getattr(trainer, "recipe", None)
+    if recipe is None:
+        raise DesiderataError(
+            f"The trainer {trainer.name} takes no steps, so that its learning rate cannot be lowered: take another "
+            "strategy or trainer."
+        )
+    slower = replace(recipe, learning_rate=pace * recipe.learning_rate)
+    return replace(cast(Any, trainer), recipe=slower)
 
 
 def check_learnt(trainer: str, learnt: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
