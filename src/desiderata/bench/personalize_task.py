@@ -97,6 +97,8 @@ class Task:
         table: dict[str, Any] = {"name": method, "k": settings.k}
         if method != "dreambooth-equal-steps":
             table |= {"samples": settings.samples, "rate": settings.rate}
+        if method == "random-equal-weight":
+            table["samples"] = 1  # a random picture of several is drawn no otherwise than a single one
         if method in FOLLOWING and self.followed is not None:
             name = FOLLOWING[method]
             table[name] = self.followed[name]

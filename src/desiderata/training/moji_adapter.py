@@ -1,9 +1,11 @@
 """Train moji-adapter: the IP-Adapter (Ye et al., 2023) of moji-diffusion, which draws after a picture it is shown."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from desiderata.foundation.generator import load_generator
+from desiderata.foundation.sampling import bfloat16_is_fast
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.trainers.adapter_training import picture_tower, save_adapter, train_adapter
 from desiderata.personalize.trainers.recipe import MOJI_ADAPTER, Recipe
@@ -39,7 +41,7 @@ def train_moji_adapter(
     generator: str = "moji-diffusion",
     encoder: str = "moji-clip",
     device: str = "cpu",
-    recipe: Recipe = MOJI_ADAPTER,
+    recipe: Recipe | None = None,
     images: list[TrainingImage] | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
@@ -51,17 +53,18 @@ def train_moji_adapter(
         generator: What it is for.
         encoder: Whose picture tower it reads.
         device: "cpu" or "cuda".
-        recipe: How to train.
+        recipe: How to train; `MOJI_ADAPTER` by default, in bfloat16 where the device has units for it.
         images: What to train on; scenes of the Moji world by default.
         report: Takes a line of progress.
     """
+    precision = "bfloat16" if bfloat16_is_fast(device) else "float32"
     base, tower = load_generator(generator, device=device), picture_tower(encoder).to(device)  # pyright: ignore
     learnt = train_adapter(
         base,
         tower,
         images if images is not None else captioned(work / "scenes"),
         0,
-        recipe=recipe,
+        recipe=recipe or replace(MOJI_ADAPTER, precision=precision),
         checkpoint=work / "moji-adapter.safetensors",
         progress=lambda done, total: report(f"step {done}/{total}") if done % 100 == 0 else None,
     )
