@@ -52,6 +52,7 @@ class Painter:
     name: str = "painter"
     size: int = SIZE
     sampling: Sampling = field(default_factory=lambda: Sampling(steps=2, batch=4))
+    at_once: int = 1
     dtype: Any = torch.float32
     device: Any = field(default_factory=lambda: torch.device("cpu"))
 

@@ -145,6 +145,47 @@ def test_half_precision_draws_nearly_the_same_and_leaves_no_trace(folder: Path):
     assert (drawn(generator) == full).all()
 
 
+@pytest.mark.parametrize("solver", ["", "dpm-solver++"])
+def test_batches_side_by_side_are_those_one_after_another(solver: str, folder: Path):
+    generator = load_generator(str(folder))
+    generator.sampling = replace(generator.sampling, solver=solver, steps=4, half=True)
+    before, many = torch.get_num_threads(), list(range(14))
+    made = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert generator.at_once == threads
+            seen = []
+            drawn = generator.sample(PROMPTS[:2] * 7, many, progress=lambda done, _, seen=seen: seen.append(done))
+            made.append(np.stack([one.image for one in drawn]))
+            assert [one.seed for one in drawn] == many
+            assert seen == [0, 3, 6, 9, 12, 14]
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*made)
+
+
+def test_a_batch_that_fails_beside_others_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    generator, before = load_generator(str(folder)), torch.get_num_threads()
+    draw = generator._draw
+
+    def fails(batch, *args):
+        if batch[0][1] == 3:
+            raise DesiderataError("The brush broke.")
+        return draw(batch, *args)
+
+    monkeypatch.setattr(generator, "_draw", fails)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(DesiderataError, match="The brush broke"):
+            generator.sample(["a cat"] * 9, range(9))
+        assert torch.get_num_threads() == 2
+        assert "forward" not in vars(generator.unet)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_blanked_pictures_are_marked(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     for safety, blanked in (("blanks", True), ("passes", False)):
         generator = load_generator(str(tiny_pipeline(tmp_path / safety, safety=safety)))

@@ -70,6 +70,7 @@ class Painter:
     name: str = "painter"
     size: int = SIZE
     sampling: Sampling = Sampling(batch=4)  # noqa: RUF009 - frozen
+    at_once: int = 1
     dtype: Any = torch.float32
     device: Any = torch.device("cpu")  # noqa: RUF009 - frozen
 

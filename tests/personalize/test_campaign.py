@@ -120,7 +120,7 @@ def test_controls_follow_a_run():
 
 
 def test_a_lower_rate_is_what_later_rounds_learn_at(tmp_path: Path):
-    made = campaign(tmp_path / "run", "dreambooth-lower-rate", {"k": 1, "samples": 3})
+    made = campaign(tmp_path / "run", "dreambooth-lower-rate", {"samples": 3, "share": 0})
     made.run(OwnSamples(made), rounds=2)
     assert [done.metrics.get("pace") for done in made.rounds] == [None, 0.5, 0.25]
     assert [done.examples for done in made.rounds] == [0, 1, 2]
@@ -130,7 +130,7 @@ def test_a_lower_rate_is_what_later_rounds_learn_at(tmp_path: Path):
         lone = learner(trainer=Drill(replace(Drill().recipe, learning_rate=pace * rate)))
         lone.fit([], np.random.default_rng(0))
         assert unpack(made.store.weights(number))[0]["weight"].equal(unpack(lone.save())[0]["weight"]), number
-    again = campaign(tmp_path / "run", "dreambooth-lower-rate", {"k": 1, "samples": 3})
+    again = campaign(tmp_path / "run", "dreambooth-lower-rate", {"samples": 3, "share": 0})
     Drill.lessons.clear()
     again.run(OwnSamples(again), rounds=3)
     assert Drill.lessons == [1, 2], "what was learnt at a lower rate was learnt again"

@@ -219,20 +219,20 @@ def test_equal_steps_asks_for_nothing_but_room():
     assert propose("dreambooth", Room()) == []
 
 
-def test_a_lower_rate_is_asked_for_while_directions_overfit():
+def test_a_lower_rate_is_asked_for_while_too_much_is_overfitted():
     room = Room()
+    share = float(room.found.shares.mean())
+    assert 0.2 < share < 0.9
     (proposal,) = propose("dreambooth-lower-rate", room)
-    overfitting = int((room.found.shares > 0).sum())
-    assert overfitting >= 3
     assert (proposal.text, proposal.weight, proposal.evidence["pace"]) == ("", 0, 0.5)
-    assert proposal.evidence["overfitting_directions"] == overfitting
+    assert proposal.evidence["mean_share"] == pytest.approx(share)
     (proposal,) = propose("dreambooth-lower-rate", Room(round=2), pace=0.7)
     assert proposal.evidence["pace"] == pytest.approx(0.49)
     assert len(room.noted[0].directions) == 9
     assert not any(one.asked for one in room.noted[0].directions)
     few = Room()
-    assert propose("dreambooth-lower-rate", few, k=overfitting + 1) == []
-    assert f"Of the pictures of {overfitting} of 9 sentences" in few.noted[0].stopped
+    assert propose("dreambooth-lower-rate", few, share=share) == []
+    assert few.noted[0].stopped.startswith(f"{share:.0%} of its pictures show what surrounds the references")
     assert propose("dreambooth-lower-rate", Room(bias=50.0)) == [], "nothing is overfitted"
     lost = Room(bias=-50.0)  # every picture is overfitted: Eq. 10 would take that for learnt
     assert set(lost.found.shares) == {1.0}
@@ -264,6 +264,7 @@ def test_pictures_may_be_compared_without_the_placeholder():
         ("dreambooth-equal-steps", {"additions": [0.5]}, "additions is 0.5"),
         ("dreambooth-lower-rate", {"pace": 1}, "pace is 1"),
         ("dreambooth-lower-rate", {"pace": True}, "pace is True"),
+        ("dreambooth-lower-rate", {"share": 1.0}, "share is 1.0"),
         ("dreambooth-lower-rate", {"samples": 0}, "samples is 0"),
         ("dreambooth", {"k": 3}, "strategy dreambooth cannot be made"),
     ],

@@ -16,7 +16,15 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import ImageLike
 from desiderata.foundation.pipelines import load_pipeline, quiet, save_pipeline
 from desiderata.foundation.registry import first_line
-from desiderata.foundation.sampling import Generation, Sampling, padded_batches, set_for, to_pixels
+from desiderata.foundation.sampling import (
+    Generation,
+    Sampling,
+    padded_batches,
+    set_for,
+    to_pixels,
+    with_own_scheduler,
+)
+from desiderata.foundation.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -32,6 +40,9 @@ ENCODED = 16
 
 SMALL_LATENTS = 16
 """Up to so many latents on a side, attention written out learns faster on a processor than the fused kernel."""
+
+SMALL = 128
+"""Up to so many pixels on a side, batches are drawn side by side on a processor; those of larger pictures fill it."""
 
 OWN = ("unet", "text_encoder", "tokenizer")
 """What a copy has of its own."""
@@ -231,23 +242,38 @@ class Generator:
         report = progress or (lambda _done, _all: None)
         drawn: list[Generation] = []
         report(0, len(prompts))
-        with set_for(self.pipeline, used):
-            for some, n in padded_batches(list(zip(prompts, map(int, seeds), strict=True)), used.batch):
-                drawn += self._draw(some, used, conditioning)[:n]
+        self.texts([*prompts, ""])  # read once, before several batches ask for them at once
+        batches = list(padded_batches(list(zip(prompts, map(int, seeds), strict=True)), used.batch))
+
+        def draw(padded: tuple[list[tuple[str, int]], int]) -> list[Generation]:
+            batch, n = padded
+            return self._draw(batch, used, conditioning)[:n]
+
+        with quiet(), set_for(self.pipeline, used):
+            for some in side_by_side(draw, batches, self.at_once) if self._is_small else map(draw, batches):
+                drawn += some
                 report(len(drawn), len(prompts))
         return drawn
 
+    @property
+    def at_once(self) -> int:
+        """How many batches are drawn side by side: where pictures are small, one on each thread of the processor."""
+        return torch.get_num_threads() if self._is_small else 1
+
+    @property
+    def _is_small(self) -> bool:
+        return self.device.type == "cpu" and self.size <= SMALL
+
     def _draw(self, batch: list[tuple[str, int]], used: Sampling, conditioning: dict[str, Any]) -> list[Generation]:
-        with quiet():
-            output = cast(Any, self.pipeline)(
-                prompt_embeds=self.texts([prompt for prompt, _ in batch]),
-                negative_prompt_embeds=self.texts([""] * len(batch)),
-                num_inference_steps=used.steps,
-                guidance_scale=used.guidance,
-                generator=[torch.Generator().manual_seed(seed) for _, seed in batch],
-                output_type="np",
-                **conditioning,
-            )
+        output = with_own_scheduler(self.pipeline)(
+            prompt_embeds=self.texts([prompt for prompt, _ in batch]),
+            negative_prompt_embeds=self.texts([""] * len(batch)),
+            num_inference_steps=used.steps,
+            guidance_scale=used.guidance,
+            generator=[torch.Generator().manual_seed(seed) for _, seed in batch],
+            output_type="np",
+            **conditioning,
+        )
         if not np.isfinite(output.images).all():
             raise DesiderataError(
                 f"What {self.name} draws are no finite numbers, because it was trained at too high a rate or half "

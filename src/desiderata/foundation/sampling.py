@@ -1,5 +1,6 @@
 """How a generator is sampled, and what comes of it."""
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -140,9 +141,14 @@ def set_for(pipeline: "StableDiffusionPipeline", sampling: Sampling) -> Iterator
             with quiet():
                 pipeline.register_modules(scheduler=getattr(diffusers, solver).from_config(scheduler.config))
         if sampling.half:
-            coarse = torch.autocast(unet.device.type, torch.bfloat16)(forward)
-            # guidance multiplies a small difference, which is taken in full precision
-            unet.forward = lambda *args, **options: tuple(out.float() for out in coarse(*args, **options))
+
+            def coarse(*args: Any, **options: Any) -> tuple[Any, ...]:
+                with torch.autocast(unet.device.type, torch.bfloat16):
+                    made = forward(*args, **options)
+                # guidance multiplies a small difference, which is taken in full precision
+                return tuple(out.float() for out in made)
+
+            unet.forward = coarse
         yield
     finally:
         vars(unet).pop("forward", None)
@@ -151,12 +157,26 @@ def set_for(pipeline: "StableDiffusionPipeline", sampling: Sampling) -> Iterator
         pipeline.register_modules(scheduler=scheduler)
 
 
+def with_own_scheduler(pipeline: "StableDiffusionPipeline") -> Any:
+    """Return a pipeline of the same modules with a scheduler of its own, which remembers where a drawing stands.
+
+    Args:
+        pipeline: Left as it is.
+
+    Returns:
+        One that may draw at the same time.
+    """
+    scheduler, made = cast(Any, pipeline).scheduler, copy.copy(pipeline)
+    made.register_modules(scheduler=type(scheduler).from_config(scheduler.config))
+    return made
+
+
 def padded_batches(items: Sequence[Item], size: int) -> Iterator[tuple[list[Item], int]]:
     """Cut into batches of one size, the last filled up with its last item.
 
     A matrix product rounds differently in batches of different shapes; in batches of one shape the same item gives
-    the same result, whatever it is computed with. (On one thread: several share a batch out by its rows, and a last
-    bit may then depend on an item's place.)
+    the same result, whatever it is computed with. (On one thread: where several share a batch out by its rows, a last
+    bit may depend on an item's place.)
 
     Args:
         items: What is cut.

@@ -1,4 +1,4 @@
-"""Drawing many pictures: each is kept as soon as its batch is drawn, so that a kill costs a batch at most."""
+"""Drawing many pictures: each is kept as soon as those drawn with it are, so that a kill costs few of them."""
 
 import hashlib
 import json
@@ -73,7 +73,8 @@ class Easel:
         report(done, len(wanted))
         while missing:
             generator = self.generator()
-            batch, missing = missing[: generator.sampling.batch], missing[generator.sampling.batch :]
+            some = generator.sampling.batch * generator.at_once
+            batch, missing = missing[:some], missing[some:]
             made = generator.sample([one.prompt for one in batch], [one.seed for one in batch])
             for one, picture in zip(batch, made, strict=True):
                 self._keep(one, to_png(Image.fromarray(picture.image)), BLANKED if picture.blanked else PASSED)

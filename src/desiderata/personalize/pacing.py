@@ -15,19 +15,23 @@ from desiderata.personalize.uncertainty import appraise
 PACE = 0.5
 """What the learning rate is multiplied by from round to round."""
 
+SHARE = 0.2
+"""Overfitted share of all pictures at which a rate is low enough; at lower ones less of a subject came out."""
+
 
 class LowerRate(Choosing):
-    """Learns from the references alone, each round at a lower learning rate, while k directions or more overfit.
+    """Learns from the references alone, each round at a lower learning rate, while too many pictures are overfitted.
 
     How much DreamBooth overfits is first of all a matter of its learning rate (`results/personalize-recipes`). So
-    GAL's test (Eq. 8) chooses the rate here instead of pictures: some are drawn for every anchor, and where fewer
-    than k directions have an overfitted one, it stops. Unlike the entropies of Eq. 10 this does not take a direction
-    whose pictures are all overfitted for one that is learnt.
+    GAL's test (Eq. 8) chooses the rate here instead of pictures: some are drawn for every anchor, and it stops where
+    few of them are overfitted. Unlike the entropies of Eq. 10 this does not take a direction whose pictures are all
+    overfitted for one that is learnt.
 
     Nothing of its own is learnt from; every round records its rate and answers itself.
 
     Args:
         pace: What the learning rate is multiplied by in each round, more than 0 and less than 1.
+        share: It stops at this mean over all directions of the overfitted share (β of Eq. 7), 0 to less than 1.
         **common: See `Choosing`; weights mean nothing here.
 
     Raises:
@@ -36,30 +40,34 @@ class LowerRate(Choosing):
 
     name = "dreambooth-lower-rate"
 
-    def __init__(self, *, pace: float = PACE, **common: Any) -> None:
+    def __init__(self, *, pace: float = PACE, share: float = SHARE, **common: Any) -> None:
         super().__init__(**common)
-        if isinstance(pace, bool) or not isinstance(pace, int | float) or not isfinite(pace) or not 0 < pace < 1:
+        if not _is_number(pace) or not 0 < pace < 1:
             raise DesiderataError(f"pace is {pace!r}, but must be a number between 0 and 1: try {PACE}.")
-        self.pace = pace
+        if not _is_number(share) or not 0 <= share < 1:
+            raise DesiderataError(f"share is {share!r}, but must be a number from 0 to below 1: try {SHARE}.")
+        self.pace, self.share = pace, share
 
     def propose(self, state: PersonalizeState, rng: np.random.Generator) -> Sequence[Proposal]:
         """Return one proposal that answers itself with the references' mean, and names the next round's rate."""
         candidates = state.candidates(self.drawn)
         found = appraise(candidates.to_anchor(self.placeholder), candidates.to_plain(), candidates.usable, self.rate)
-        overfitting, directions = int((found.shares > 0).sum()), len(found.shares)
+        share = float(found.shares.mean())
         stopped = (
-            ""
-            if overfitting >= self.k
-            else f"Of the pictures of {overfitting} of {directions} sentences some show what surrounds the "
-            f"references, fewer than the {self.k} that call for a lower learning rate."
+            f"{share:.0%} of its pictures show what surrounds the references instead of what is asked, and at "
+            f"{self.share:.0%} the learning rate is low enough."
         )
-        state.note(self._selection(state, candidates, found, [], 0.0, stopped))
-        if stopped:
+        state.note(self._selection(state, candidates, found, [], 0.0, stopped if share <= self.share else ""))
+        if share <= self.share:
             return []
         evidence = {
             "pace": self.pace**state.round,
-            "overfitting_directions": float(overfitting),
+            "mean_share": share,
             "mean_entropy": float(found.entropies.mean()),
             "openness": found.openness,
         }
         return [Proposal(state.subject.word, "", state.centre, evidence, weight=0.0)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -185,10 +185,9 @@ def chosen(selection: Selection) -> list[str]:
 
 def slower(evidence: Mapping[str, float]) -> str:
     """Return why and how a round learns at a lower rate, given what its query recorded."""
-    found = count(int(evidence["overfitting_directions"]), "sentence")
     return (
-        f"Pictures of {found} show the references' surroundings, so that it learns anew at "
-        f"{evidence['pace']:.3g} times its learning rate."
+        f"{percent(evidence['mean_share'], 0)} of its pictures show the references' surroundings, so that it learns "
+        f"anew at {evidence['pace']:.3g} times its learning rate."
     )
 
 
