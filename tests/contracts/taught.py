@@ -52,12 +52,13 @@ class Painter:
     name: str = "painter"
     size: int = SIZE
     sampling: Sampling = field(default_factory=lambda: Sampling(steps=2, batch=4))
-    at_once: int = 1
     dtype: Any = torch.float32
     device: Any = field(default_factory=lambda: torch.device("cpu"))
 
-    def sample(self, prompts: Sequence[str], seeds: Sequence[int], *, progress=None, **_: Any) -> list[Generation]:
+    def sample(self, prompts: Sequence[str], seeds: Sequence[int], *, progress=None, keep=None, **_: Any):
         made = [self._one(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+        if keep:
+            keep(made)
         if progress:
             progress(len(made), len(made))
         return made

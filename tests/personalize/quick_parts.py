@@ -70,7 +70,6 @@ class Painter:
     name: str = "painter"
     size: int = SIZE
     sampling: Sampling = Sampling(batch=4)  # noqa: RUF009 - frozen
-    at_once: int = 1
     dtype: Any = torch.float32
     device: Any = torch.device("cpu")  # noqa: RUF009 - frozen
 
@@ -78,10 +77,17 @@ class Painter:
         if self.drawn is None:
             self.drawn = []
 
-    def sample(self, prompts: Sequence[str], seeds: Sequence[int], **_: Any) -> list[Generation]:
+    def sample(self, prompts: Sequence[str], seeds: Sequence[int], *, keep=None, **_: Any) -> list[Generation]:
         assert self.drawn is not None
-        self.drawn += zip(prompts, seeds, strict=True)
-        return [self._one(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+        made: list[Generation] = []
+        wanted = list(zip(prompts, seeds, strict=True))
+        for start in range(0, len(wanted), self.sampling.batch):
+            batch = wanted[start : start + self.sampling.batch]
+            made += [self._one(prompt, seed) for prompt, seed in batch]
+            self.drawn += batch
+            if keep:
+                keep(made[start:])
+        return made
 
     def _one(self, prompt: str, seed: int) -> Generation:
         rng = np.random.default_rng(number_of(self.weights, prompt, seed))

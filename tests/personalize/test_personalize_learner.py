@@ -41,10 +41,10 @@ class Stopped(Exception):
 class Falters(Painter):
     """Draws two batches and is then stopped."""
 
-    def sample(self, prompts, seeds, **settings):
+    def _one(self, prompt, seed):
         if len(self.drawn or ()) >= 8:
             raise Stopped
-        return super().sample(prompts, seeds, **settings)
+        return super()._one(prompt, seed)
 
 
 def stands(one):

@@ -211,6 +211,7 @@ class Generator:
         guidance: float | None = None,
         batch: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        keep: Callable[[Sequence[Generation]], None] | None = None,
         **conditioning: Any,
     ) -> list[Generation]:
         """Draw one picture for each sentence.
@@ -223,6 +224,7 @@ class Generator:
             guidance: Scale of classifier-free guidance, none at 1 or less.
             batch: Pictures at a time.
             progress: Called with the number of pictures drawn and of all.
+            keep: Called with the pictures of every batch, in their order, as soon as they and those before are there.
             **conditioning: Passed on to the pipeline, such as `ip_adapter_image`; the same for every picture.
 
         Returns:
@@ -250,15 +252,12 @@ class Generator:
             return self._draw(batch, used, conditioning)[:n]
 
         with quiet(), set_for(self.pipeline, used):
-            for some in side_by_side(draw, batches, self.at_once) if self._is_small else map(draw, batches):
+            for some in side_by_side(draw, batches) if self._is_small else map(draw, batches):
                 drawn += some
+                if keep:
+                    keep(some)
                 report(len(drawn), len(prompts))
         return drawn
-
-    @property
-    def at_once(self) -> int:
-        """How many batches are drawn side by side: where pictures are small, one on each thread of the processor."""
-        return torch.get_num_threads() if self._is_small else 1
 
     @property
     def _is_small(self) -> bool:

@@ -10,8 +10,8 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def side_by_side(make: Callable[[Item], Made], items: Sequence[Item], workers: int) -> Iterator[Made]:
-    """Make something of every item, several at a time, each on a single thread.
+def side_by_side(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
+    """Make something of every item, as many at a time as torch may use threads, each on a single one.
 
     Threads that share a small matrix product spend their time waiting for one another: on two cores, two that share
     one batch of the bundled generator are hardly faster than one, while two batches side by side take half the time.
@@ -20,19 +20,18 @@ def side_by_side(make: Callable[[Item], Made], items: Sequence[Item], workers: i
     Args:
         make: Called from several threads at once; torch lets go of the interpreter where it computes.
         items: What something is made of.
-        workers: How many at a time.
 
     Yields:
         What was made, in the order of the items.
     """
     threads = torch.get_num_threads()
     try:
-        if workers == 1 or len(items) < 2:
+        if threads == 1 or len(items) < 2:
             torch.set_num_threads(1)
             yield from map(make, items)
         else:
             # the number set is that of the thread which sets it
-            with ThreadPoolExecutor(workers, "batch", torch.set_num_threads, (1,)) as pool:
+            with ThreadPoolExecutor(min(threads, len(items)), "batch", torch.set_num_threads, (1,)) as pool:
                 yield from pool.map(make, items)
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Drawing many pictures: each is kept as soon as those drawn with it are, so that a kill costs few of them."""
+"""Drawing many pictures: each is kept as soon as its batch is drawn, so that a kill costs a batch of each thread."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.images import read_image, to_png
 from desiderata.foundation.encoder import Encoder
 from desiderata.foundation.generator import Generator
+from desiderata.foundation.sampling import Generation
 from desiderata.personalize.tensors import pack, unpack
 
 Report = Callable[[int, int], None]
@@ -71,14 +72,16 @@ class Easel:
         missing = [one for one in wanted if not self._is_kept(one)]
         done = len(wanted) - len(missing)
         report(done, len(wanted))
-        while missing:
-            generator = self.generator()
-            some = generator.sampling.batch * generator.at_once
-            batch, missing = missing[:some], missing[some:]
-            made = generator.sample([one.prompt for one in batch], [one.seed for one in batch])
-            for one, picture in zip(batch, made, strict=True):
+        todo = enumerate(missing, done + 1)
+
+        def keep(made: Sequence[Generation]) -> None:
+            for picture in made:
+                number, one = next(todo)
                 self._keep(one, to_png(Image.fromarray(picture.image)), BLANKED if picture.blanked else PASSED)
-            report(done := done + len(batch), len(wanted))
+                report(number, len(wanted))
+
+        if missing:
+            self.generator().sample([one.prompt for one in missing], [one.seed for one in missing], keep=keep)
         return [kept_picture(self.shelf, one.name) for one in wanted]
 
     def embed(
