@@ -13,10 +13,12 @@ from PIL import Image
 from quick_parts import Drill, Judge, Painter, campaign, contents, learner, picture
 
 from contracts.oracle import OracleContract, ask
+from contracts.tiny_dino import tiny_dino
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
+from desiderata.foundation.picture_encoder import load_picture_encoder
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize import build
 from desiderata.personalize.answers import (
@@ -37,6 +39,8 @@ from desiderata.personalize.strategies import make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.tensors import unpack
 from desiderata.personalize.trainers.trainer import at_pace
+from desiderata.report.page import render
+from desiderata.report.personalize import of_campaign
 
 ANCHORS = ["{} in the snow", "{} on the beach", "a sepia photo of {}"]
 
@@ -300,6 +304,25 @@ def test_a_pipeline_is_taught_in_one_call_and_opened_from_its_directory(tiny: Pa
         file.unlink()
     opened.learner_at(1).state(opened.exchanges(), 2).candidates(2)
     assert contents(opened.path) == files, "drawn in another company, a picture came out another"
+
+
+def test_a_second_encoder_measures_besides(tiny: Path, photos: Path, tmp_path: Path):
+    dino = tiny_dino(tmp_path / "dino")
+    options = settings(tiny) | {"second_encoder": str(dino), "pictures": 2}
+    made = new_campaign(tmp_path / "run", photos, **options)
+    ((_, pictures),) = measured_pictures(made, 0)
+    second = load_picture_encoder(str(dino))
+    shown = [one.image for one in made.learner.references]
+    expected = float((second.images(pictures) @ second.images(shown).T).mean())
+    assert made.rounds[0].metrics["dino_aln"] == pytest.approx(expected)
+    plain = new_campaign(tmp_path / "plain", photos, **settings(tiny) | {"pictures": 2})
+    assert made.rounds[0].metrics == {**plain.rounds[0].metrics, "dino_aln": made.rounds[0].metrics["dino_aln"]}
+    opened = Campaign.open(tmp_path / "run")
+    opened.run(OwnSamples(opened), rounds=1)
+    assert "dino_aln" in opened.rounds[1].metrics
+    page = render(of_campaign(opened))
+    assert "DINO-ALN" in page
+    assert "DINO-ALN" not in render(of_campaign(plain))
 
 
 def test_a_pipeline_that_says_nothing_is_sampled_as_the_authors_do(tiny: Path, photos: Path, tmp_path: Path):

@@ -110,7 +110,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     """Print how far a run has come. Loads no model.
 
     TXT-ALN is the mean CLIP cosine of test pictures to their sentences, IMG-ALN that to the references, OVF the share
-    of test pictures that are nearer to what surrounds the references than to their sentence.
+    of test pictures that are nearer to what surrounds the references than to their sentence; DINO-ALN is IMG-ALN by a
+    second encoder, where the run has one.
 
     JSON: run, seed, model, encoder, strategy, trainer, subject {kind, word, settings, placeholder}, references,
     rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text, pictures}].

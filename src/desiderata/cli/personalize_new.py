@@ -55,6 +55,13 @@ def new(
         str | None,
         typer.Option(help="The CLIP model that judges: name, directory or hub id; the one that goes with the model."),
     ] = None,
+    second_encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="A DINOv2 model that measures likeness to the pictures besides (DINO-ALN): dinov2-base, or its "
+            "directory or hub id; none without it."
+        ),
+    ] = None,
     strategy: Annotated[
         str, typer.Option(help=f"What decides on the pictures to learn from: {', '.join(STRATEGIES)}.")
     ] = STRATEGIES[0],
@@ -117,6 +124,7 @@ def new(
         "placeholder": placeholder,
         "generator": _table(name=model, device=_unless(device, "auto"), precision=_unless(precision, "float32")),
         "encoder": encoder,
+        "second_encoder": second_encoder,
         "strategy": _table(name=strategy, k=k, samples=samples, rate=rate),
         "trainer": _table(
             name=trainer,
@@ -263,6 +271,7 @@ def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
         "--placeholder": (config.subject.get("placeholder"), wanted["placeholder"]),
         "--model": (config.generator.get("name"), _place(wanted["generator"]["name"])),
         "--encoder": (config.encoder, _place(wanted["encoder"])),
+        "--second-encoder": (config.prompts.get("second_encoder"), _place(wanted["second_encoder"])),
         "--strategy": (dict(config.strategy), wanted["strategy"]),
         "--trainer": (dict(config.trainer), dict(config.trainer) | wanted["trainer"]),
         "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),

@@ -24,7 +24,7 @@ AtRound = Annotated[int | None, typer.Option("--round", min=0, help="After which
 NEEDED = ("accelerate", "diffusers", "peft")
 """The packages of the extra `personalize`."""
 
-FIGURES = {"txt_aln": "TXT-ALN", "img_aln": "IMG-ALN", "ovf": "OVF"}
+FIGURES = {"txt_aln": "TXT-ALN", "img_aln": "IMG-ALN", "dino_aln": "DINO-ALN", "ovf": "OVF"}
 """Figures of a round as both papers' tables call them."""
 
 

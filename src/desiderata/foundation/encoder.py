@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import CLIPImageProcessorPil, CLIPModel
+from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedModel
 
 from desiderata.errors import DesiderataError
 from desiderata.foundation.registry import OutOfReach, first_line, load_pretrained
@@ -17,6 +17,7 @@ ImageLike = Image.Image | NDArray[np.uint8]
 """An RGB picture: a Pillow image, or an array of shape (height, width, 3)."""
 
 Item = TypeVar("Item")
+Model = TypeVar("Model", bound=PreTrainedModel)
 
 BUNDLED = "moji-clip"
 """The encoder that is always there."""
@@ -73,7 +74,7 @@ class ClipEncoder:
     ) -> None:
         if batch_size < 1:
             raise DesiderataError(f"batch_size is {batch_size}, but at least 1 goes in at a time: try 16.")
-        self._model = cast(CLIPModel, _moved(model, device).eval().requires_grad_(False))
+        self._model = on_device(model, device)
         self._tokenizer = tokenizer
         self._processor = processor
         self._device = device
@@ -104,11 +105,11 @@ class ClipEncoder:
         Raises:
             DesiderataError: Something is no picture.
         """
-        pictures = _pictures(images)
+        pictures = as_pictures(images)
         rows = [np.empty((0, self.dim))]
-        for batch in _batches(pictures, self._batch_size):
+        for batch in filled_batches(pictures, self._batch_size):
             pixels = self._processor(images=cast(Any, batch), return_tensors="pt")["pixel_values"].to(self._device)
-            rows.append(_unit(_pooled(self._model.get_image_features(pixel_values=pixels))))
+            rows.append(unit_rows(_pooled(self._model.get_image_features(pixel_values=pixels))))
         return np.concatenate(rows)[: len(pictures)]
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -141,10 +142,10 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def _embed_texts(self, texts: list[str], length: int) -> NDArray[np.float64]:
-        (batch,) = _batches(texts, self._batch_size)
+        (batch,) = filled_batches(texts, self._batch_size)
         tokens = self._tokenizer(batch, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
         tokens = {key: value.to(self._device) for key, value in tokens.items() if key != "token_type_ids"}
-        return _unit(_pooled(self._model.get_text_features(**tokens)))
+        return unit_rows(_pooled(self._model.get_text_features(**tokens)))
 
 
 def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: int = 16) -> ClipEncoder:
@@ -173,9 +174,21 @@ def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: in
     return ClipEncoder(model, tokenizer, processor, name, device, batch_size)
 
 
-def _moved(model: CLIPModel, device: str) -> CLIPModel:
+def on_device(model: Model, device: str) -> Model:
+    """Put a model on a device, frozen.
+
+    Args:
+        model: The model.
+        device: Where it is to run.
+
+    Returns:
+        The model.
+
+    Raises:
+        DesiderataError: There is no such device.
+    """
     try:
-        return cast(CLIPModel, model.to(device))  # pyright: ignore[reportArgumentType]
+        return cast(Any, model).to(device).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
         raise DesiderataError(
             f"The model cannot be put on the device {device!r} ({first_line(error)}): give cpu, or cuda where there "
@@ -183,7 +196,7 @@ def _moved(model: CLIPModel, device: str) -> CLIPModel:
         ) from error
 
 
-def _pictures(images: Sequence[ImageLike]) -> list[ImageLike]:
+def as_pictures(images: Sequence[ImageLike]) -> list[ImageLike]:
     """Return pictures as a list, one that stands alone as a list of one.
 
     Args:
@@ -231,7 +244,7 @@ def _sentences(texts: Sequence[str]) -> list[str]:
     return sentences
 
 
-def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
+def filled_batches(items: list[Item], size: int) -> Iterator[list[Item]]:
     """Cut into batches of one size, the last filled up with its last item.
 
     A matrix product rounds differently in batches of different shapes; in batches of one shape the same item has the
@@ -249,6 +262,7 @@ def _pooled(output: Any) -> torch.Tensor:
     return output if isinstance(output, torch.Tensor) else output.pooler_output
 
 
-def _unit(features: torch.Tensor) -> NDArray[np.float64]:
+def unit_rows(features: torch.Tensor) -> NDArray[np.float64]:
+    """Return rows of unit length, shape (n, d), of features of that shape."""
     rows = features.to(torch.float64).cpu().numpy()
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)

@@ -25,7 +25,7 @@ class ModelEntry:
 
     Attributes:
         name: The short name, as typed on the command line.
-        kind: "encoder", "decoder", "generator", "adapter" or "judge".
+        kind: "encoder", "picture encoder", "decoder", "generator", "adapter" or "judge".
         source: A folder below `BUNDLED_ROOT`, or a hub id ("owner/model").
         bundled: Whether `source` ships with the package.
         about: One line for a listing.
@@ -52,6 +52,7 @@ MODELS: dict[str, ModelEntry] = {
         ModelEntry("moji-judge", "judge", "moji-judge", True, "Tells what pictures of the Moji world show"),
         ModelEntry("clip-vit-b32", "encoder", "openai/clip-vit-base-patch32", False, "OpenAI CLIP ViT-B/32, 224 px"),
         ModelEntry("clip-vit-l14", "encoder", "openai/clip-vit-large-patch14", False, "OpenAI CLIP ViT-L/14, 224 px"),
+        ModelEntry("dinov2-base", "picture encoder", "facebook/dinov2-base", False, "DINOv2 ViT-B/14, 224 px"),
         ModelEntry("sd-1.4", "generator", "CompVis/stable-diffusion-v1-4", False, "Stable Diffusion 1.4, 512 px"),
         ModelEntry(
             "sd-1.5",

@@ -14,6 +14,7 @@ from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder, load_encoder
 from desiderata.foundation.generator import Generator, load_generator
+from desiderata.foundation.picture_encoder import PictureEncoder, load_picture_encoder
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize.anchors import anchor_templates
 from desiderata.personalize.learner import PART, PersonalizeLearner
@@ -39,10 +40,12 @@ class Models:
     Attributes:
         generator: The base model.
         encoder: Judges pictures.
+        second: Gives a second opinion on their likeness to the references; None for none.
     """
 
     generator: Generator
     encoder: Encoder
+    second: PictureEncoder | None = None
 
     @classmethod
     def of(cls, config: Config) -> "Models":
@@ -71,7 +74,9 @@ class Models:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         generator = load_generator(name, device=device, dtype=PRECISIONS[precision])
         generator.sampling = replace(generator.sampling, **said)
-        return cls(generator, load_encoder(config.encoder, device=device))
+        other = config.prompts.get("second_encoder")
+        second = load_picture_encoder(other, device=device) if other else None
+        return cls(generator, load_encoder(config.encoder, device=device), second)
 
 
 def create(
@@ -185,6 +190,7 @@ def _learner(
         references,
         anchors=anchor_templates(config.prompts.get("anchors", "authors"), subject.kind, subject.word),
         measurement=Measurement.of(config, subject),
+        second=models.second,
         class_pictures=_class_pictures(config, models.generator.size),
         seed=config.seed,
         shelf=shelf,

@@ -13,6 +13,7 @@ from desiderata.campaign.records import Exchange, Features
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder
 from desiderata.foundation.generator import Generator
+from desiderata.foundation.picture_encoder import PictureEncoder
 from desiderata.personalize.anchors import anchors_of, remaining
 from desiderata.personalize.candidates import Candidates, draw_candidates
 from desiderata.personalize.measurement import Measurement, measured_folder
@@ -44,6 +45,7 @@ class PersonalizeLearner:
         references: Pictures of it.
         anchors: Templates of the directions that may be asked.
         measurement: By what rounds are measured; None measures nothing.
+        second: Measures likeness to the references besides, as `dino_aln`; None for nobody.
         class_pictures: Pictures of the subject's class that keep the base model from forgetting it (prior
             preservation): so many drawn by the base model, or these. A style has none.
         seed: The campaign's.
@@ -72,6 +74,7 @@ class PersonalizeLearner:
         *,
         anchors: Sequence[str],
         measurement: Measurement | None = None,
+        second: PictureEncoder | None = None,
         class_pictures: int | Sequence[Reference] = 0,
         seed: int = 0,
         shelf: Blobs | None = None,
@@ -83,7 +86,7 @@ class PersonalizeLearner:
             raise DesiderataError("There is no picture of the subject: give one at least.")
         self.encoder, self.subject, self.references = encoder, subject, list(references)
         self.anchors = anchors_of(subject, anchors)
-        self.measurement, self.seed = measurement, seed
+        self.measurement, self.second, self.seed = measurement, second, seed
         self.shelf: Blobs = MemoryBlobs() if shelf is None else shelf
         self.classes = (subject.word,)
         self.teacher = Teacher(
@@ -128,18 +131,21 @@ class PersonalizeLearner:
         """Return what the weights are worth; what a killed call has drawn is not drawn again.
 
         Returns:
-            The figures of `Measurement.figures`; `full_weight_steps`, how many steps' worth of training came from
-            pictures of full weight; and of the choice that led here, where it was measured, `mean_entropy`,
-            `openness` (Eq. 9) and `pace`, the factor of the learning rate.
+            The figures of `Measurement.figures`, and with a second encoder of `Measurement.likeness`;
+            `full_weight_steps`, how many steps' worth of training came from pictures of full weight; and of the
+            choice that led here, where it was measured, `mean_entropy`, `openness` (Eq. 9) and `pace`, the factor of
+            the learning rate.
         """
         weights = [image.weight for image in self.images]
         figures = {"full_weight_steps": self.teacher.full_weight_steps(weights)}
         figures |= {name: self._evidence[name] for name in MEASURED_BEFORE if name in self._evidence}
         if self.measurement:
             report = self.teacher.report("Drawing test pictures")
-            figures |= self.measurement.figures(
-                self.teacher.easel(), self.test_folder, self.encoder, self.reference_features, report
-            )
+            easel, folder = self.teacher.easel(), self.test_folder
+            figures |= self.measurement.figures(easel, folder, self.encoder, self.reference_features, report)
+            if self.second:
+                references = self.second.images([one.image for one in self.references])
+                figures |= self.measurement.likeness(easel, folder, self.second, references)
         return figures
 
     def tidy(self) -> None:

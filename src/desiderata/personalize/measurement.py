@@ -9,6 +9,7 @@ from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.config import Config
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder
+from desiderata.foundation.picture_encoder import PictureEncoder
 from desiderata.measure.alignment import align_embedded
 from desiderata.personalize.anchors import Anchor, anchors_of, measuring_templates
 from desiderata.personalize.candidates import slug
@@ -105,6 +106,24 @@ class Measurement:
         sentences = encoder.texts([prompt.unedited for prompt in self.prompts for _ in range(self.pictures)])
         plain = encoder.texts(self.subject.non_subjects)
         return align_embedded(features[usable], sentences[usable], references, plain).figures() | figures
+
+    def likeness(
+        self, easel: Easel, folder: str, second: PictureEncoder, references: NDArray[np.float64]
+    ) -> dict[str, float]:
+        """Compare the same pictures with the references by another encoder (Ruiz et al., 2023, section 4.1).
+
+        Args:
+            easel: Has drawn them.
+            folder: Below which they are kept.
+            second: Knows pictures and no sentences.
+            references: Shape (r, d), its embeddings of the reference pictures.
+
+        Returns:
+            `dino_aln`, the mean cosine over all pairs of picture and reference; nothing where no picture could be
+            measured.
+        """
+        usable = [picture for picture in easel.draw(self.wanted(folder)) if picture is not None]
+        return {"dino_aln": float((second.images(usable) @ references.T).mean())} if usable else {}
 
     def kept(self, shelf: Blobs, folder: str) -> list[tuple[str, list[NDArray[np.uint8] | None]]]:
         """Return every sentence with its pictures that are kept below `folder`, None for those that are not."""

@@ -34,6 +34,7 @@ def new_campaign(
     placeholder: str = PLACEHOLDER,
     generator: str | Mapping[str, Any] = "moji-diffusion",
     encoder: str | None = None,
+    second_encoder: str | None = None,
     strategy: str | Mapping[str, Any] = "uncertainty-balance",
     trainer: str | Mapping[str, Any] = "dreambooth",
     anchors: str | Sequence[str] | None = None,
@@ -64,6 +65,8 @@ def new_campaign(
             bundled one computes in bfloat16 where that is faster, and others, unless their directory says how they
             are sampled, draw with DPM-Solver++ as the authors' do, unless the tables say otherwise.
         encoder: Name, directory or hub id of the CLIP model that judges; the one that goes with the generator.
+        second_encoder: Name, directory or hub id of a DINOv2 model, which measures likeness to the references besides
+            (`dino_aln`); none by default.
         strategy: Name of a strategy, or the table `strategy` of the configuration.
         trainer: Name of a trainer, or a table with its name and the settings that differ from the usual ones.
         anchors: "moji", "authors", or templates with {} for the subject; those that go with the generator.
@@ -107,6 +110,7 @@ def new_campaign(
             "anchors": _plain(anchors or ("moji" if drawn else "authors")),
             "test": _plain(test or ("moji" if drawn else "everyday")),
             "pictures": pictures,
+            **({"second_encoder": _place(second_encoder)} if second_encoder else {}),
         },
     )
     return create(Path(path), config, models=models, memo=memo, progress=progress)

@@ -139,11 +139,13 @@ def _curves(campaign: Campaign) -> list[Section]:
         for size, width in WIDTHS.items()
         if len(measured) > 1
     ]
+    beside = {key: curve for key, curve in words.BESIDE.items() if any(key in one.metrics for one in rounds)}
+    listed = {**words.CURVES, **beside}
     rows = [
-        (one.number, [words.in_figure(key, one.metrics[key]) if key in one.metrics else "–" for key in words.CURVES])
+        (one.number, [words.in_figure(key, one.metrics[key]) if key in one.metrics else "–" for key in listed])
         for one in rounds
     ]
-    meanings = [(curve.name, curve.meaning) for curve in words.CURVES.values()]
+    meanings = [(curve.name, curve.meaning) for curve in listed.values()]
     html = _html("curves", drawings=drawings, rows=rows, meanings=meanings, certainty=words.certainty(measured))
     return [Section("curves", "Figures", html)]
 
@@ -191,11 +193,12 @@ def _left_out(campaign: Campaign) -> list[str]:
 
 def _reproduce(campaign: Campaign, command: str) -> dict[str, str]:
     config, subject = campaign.config, Subject.read(campaign.config.subject)
+    second = str(config.prompts.get("second_encoder", ""))
     told = {
         "Command": readable(command),
         "Seed": str(config.seed),
         "Base model": _settings(config.generator),
-        "Judged by": config.encoder or campaign.store.fact("embedding"),
+        "Judged by": ", ".join(filter(None, (config.encoder or campaign.store.fact("embedding"), second))),
         "Subject": f"{subject.kind}, “{subject.named()}”, shown {' / '.join(subject.settings)}",
         "Strategy": _settings(config.strategy),
         "Trainer": _settings(config.trainer),
@@ -203,6 +206,7 @@ def _reproduce(campaign: Campaign, command: str) -> dict[str, str]:
             {
                 key: value if isinstance(value, int | str) else " | ".join(value)
                 for key, value in config.prompts.items()
+                if key != "second_encoder"
             }
         ),
         "Versions": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)))

@@ -43,6 +43,13 @@ CURVES = {
 }
 """The three figures, of which none may be read without the others."""
 
+BESIDE = {
+    "dino_aln": Curve(
+        "DINO-ALN", "more", "the same as IMG-ALN by an encoder that never read a word: mean DINOv2 cosine"
+    ),
+}
+"""What may have been measured besides, and is listed but not drawn."""
+
 EVIDENCE = {
     "overfitted_share": (
         "overfitted",
