@@ -228,6 +228,14 @@ def test_the_recipe_itself_can_be_turned(tiny: Settings):
     ]
     assert rates == sorted(set(rates))
     assert len(rates) > 3
+    for name in ("dreambooth", "textual-inversion", "custom-diffusion"):
+        tasks = {label: Task(name, Case("crab", 0), 1, one) for label, one in variants("pace", tiny).items()}
+        usual = tasks["1"].trainer(True)["learning_rate"]
+        assert tasks["2"].trainer(True)["learning_rate"] == pytest.approx(2 * usual)
+        plan = Plan(("crab",), (name,), 1, 1, variants("pace", tiny))
+        stems = {label: cell.stem for label, cell in next(plan.groups())}
+        assert len(set(stems.values())) == len(stems)
+        assert stems["1"] == next(Plan(("crab",), (name,), 1, 1, {"": tiny}).groups())[0][1].stem
 
 
 def test_a_variant_that_turns_nothing_is_the_usual_cell(tiny: Settings):

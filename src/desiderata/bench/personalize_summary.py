@@ -15,6 +15,7 @@ WHAT = {
     "sets": "set of anchors",
     "prior": "weight of class pictures",
     "learning-rate": "learning rate",
+    "pace": "factor of the learning rate",
 }
 """What ablations turn, as figures name it."""
 

@@ -86,7 +86,8 @@ class Task:
         if name == settings.trainer:
             usual = OVERFITTING[self.case.kind] if small and name == "dreambooth" else None
             said |= {"learning_rate": settings.learning_rate or usual, "prior": settings.prior}
-        return table | {key: value for key, value in said.items() if value is not None}
+        table |= {key: value for key, value in said.items() if value is not None}
+        return table | {"learning_rate": settings.pace * table["learning_rate"]}
 
     @property
     def strategy(self) -> dict[str, Any]:

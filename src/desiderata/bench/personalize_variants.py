@@ -70,6 +70,7 @@ class Settings:
         steps: Optimiser steps of every training; None for those of each trainer.
         learning_rate: Of the strategies' trainer; None for `personalize_task.OVERFITTING` on a small generator,
             where that is DreamBooth, and for the trainer's own otherwise.
+        pace: Factor of the learning rate of every trainer, those of comparators included.
         prior: How class pictures are weighed, see `Recipe.prior`; None for each trainer's own.
         class_pictures: Pictures of the class for prior preservation; None for as many as suit the model.
         k: Directions learnt from in a round.
@@ -92,6 +93,7 @@ class Settings:
     trainer: str = "dreambooth"
     steps: int | None = None
     learning_rate: float | None = None
+    pace: float = 1.0
     class_pictures: int | None = None
     prior: str | None = None
     k: int = TOP_K
@@ -138,9 +140,10 @@ ABLATIONS = {
     "sets": ("anchors", ("moji", "moji-b", "moji-c")),
     "prior": ("prior", ("full", "published")),
     "learning-rate": ("learning_rate", (1e-4, 2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4)),
+    "pace": ("pace", (0.25, 0.5, 1.0, 2.0, 4.0)),
 }
 """Which setting each ablation turns, and its values. The first five are the paper's; the others show how far what is
-found depends on the recipe of DreamBooth, on which it rests."""
+found depends on the recipe of DreamBooth, on which it rests, and on those of comparators."""
 
 
 def variants(ablation: str, settings: Settings) -> dict[str, Settings]:
