@@ -66,7 +66,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 FEW = ("dreambooth", "uncertainty-balance")
-MANY = (*FEW, "human-balance", "dreambooth-equal-steps", "random-equal-weight", "textual-inversion")
+MANY = (
+    *FEW,
+    "human-balance",
+    "dreambooth-equal-steps",
+    "random-equal-weight",
+    "dreambooth-lower-rate",
+    "textual-inversion",
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +105,18 @@ def test_every_strategy_is_measured_round_by_round(whole):
 
 def test_all_strategies_of_a_subject_begin_alike(whole):
     _, results = whole
-    first = {row["img_aln"] for one in results[:5] for row in one["rounds"][:1]}
+    first = {row["img_aln"] for one in results[:6] for row in one["rounds"][:1]}
     assert len(first) == 1
-    assert results[5]["rounds"][0]["img_aln"] not in first, "Textual Inversion learns otherwise"
+    assert results[6]["rounds"][0]["img_aln"] not in first, "Textual Inversion learns otherwise"
 
 
 def test_controls_follow_uncertainty_with_balance(whole):
     _, results = whole
-    cells = {one["strategy"]: one for one in results[:6]}
+    cells = {one["strategy"]: one for one in results[:7]}
     leader = cells["uncertainty-balance"]
     assert [row["added"] for row in leader["rounds"]] == [0, *leader["additions"]] == [0, 1]
     assert cells["random-equal-weight"]["weights"] == leader["weights"]
+    assert [row["pace"] for row in cells["dreambooth-lower-rate"]["rounds"]] == [1.0, 0.5]
     equal = cells["dreambooth-equal-steps"]["rounds"]
     assert [row["added"] for row in equal] == [0, 0]
     for figure in ("steps", "full_weight_steps"):

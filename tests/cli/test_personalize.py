@@ -67,6 +67,7 @@ def test_a_generator_is_taught_and_goes_on_by_itself(call: Call, capsys: Capture
         "run": "run",
         "model": "painter",
         "encoder": "judge",
+        "second_encoder": None,
         "strategy": "uncertainty-balance",
         "trainer": "dreambooth",
         "subject": {"kind": "object", "word": "toy", "settings": ["on a wooden table"], "placeholder": "sks"},

@@ -141,7 +141,14 @@ def test_a_lower_rate_is_what_later_rounds_learn_at(tmp_path: Path):
     assert again.rounds[-1].metrics["pace"] == 0.125
 
 
-def test_what_takes_no_steps_has_no_rate():
+def test_what_takes_no_steps_has_no_rate(tiny: Path, photos: Path, tmp_path: Path):
+    options = settings(tiny) | {
+        "strategy": "dreambooth-lower-rate",
+        "trainer": {"name": "ip-adapter", "adapter": "x"},
+    }
+    with pytest.raises(DesiderataError, match="ip-adapter takes no steps"):
+        new_campaign(tmp_path / "run", photos, **options)
+    assert not (tmp_path / "run").exists(), "it would have been asked what nobody can learn"
     assert at_pace(Drill(), 1.0) == Drill()
     with pytest.raises(DesiderataError, match="takes no steps, so that its learning rate cannot be lowered"):
         at_pace(make_trainer({"name": "ip-adapter", "adapter": "somewhere"}, Subject.of("toy", setting="x")), 0.5)
@@ -317,12 +324,18 @@ def test_a_second_encoder_measures_besides(tiny: Path, photos: Path, tmp_path: P
     assert made.rounds[0].metrics["dino_aln"] == pytest.approx(expected)
     plain = new_campaign(tmp_path / "plain", photos, **settings(tiny) | {"pictures": 2})
     assert made.rounds[0].metrics == {**plain.rounds[0].metrics, "dino_aln": made.rounds[0].metrics["dino_aln"]}
+    away = dino.rename(tmp_path / "away")
+    Campaign.open(tmp_path / "run").learner.personalised.sample(["a cat"], [0])  # which needs no second encoder
+    away.rename(dino)
     opened = Campaign.open(tmp_path / "run")
     opened.run(OwnSamples(opened), rounds=1)
     assert "dino_aln" in opened.rounds[1].metrics
     page = render(of_campaign(opened))
     assert "DINO-ALN" in page
     assert "DINO-ALN" not in render(of_campaign(plain))
+    with pytest.raises(DesiderataError, match="There is no directory"):
+        new_campaign(tmp_path / "other", photos, **options | {"second_encoder": str(tmp_path / "nowhere")})
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_pipeline_that_says_nothing_is_sampled_as_the_authors_do(tiny: Path, photos: Path, tmp_path: Path):

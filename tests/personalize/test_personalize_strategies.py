@@ -234,6 +234,15 @@ def test_a_lower_rate_is_asked_for_while_too_much_is_overfitted():
     assert propose("dreambooth-lower-rate", few, share=share) == []
     assert few.noted[0].stopped.startswith(f"{share:.0%} of its pictures show what surrounds the references")
     assert propose("dreambooth-lower-rate", Room(bias=50.0)) == [], "nothing is overfitted"
+    dark = Room(blanked=1.0)
+    assert propose("dreambooth-lower-rate", dark) == []
+    assert dark.noted[0].stopped == ALL_BLANKED
+    half = Room()
+    usable = half.whole.usable.copy()
+    usable[found := half.found.shares.argmin()] = False  # counts nowhere, not as one that is not overfitted
+    half.whole = replace(half.whole, usable=usable)
+    (proposal,) = propose("dreambooth-lower-rate", half)
+    assert proposal.evidence["mean_share"] == pytest.approx(np.delete(room.found.shares, found).mean())
     lost = Room(bias=-50.0)  # every picture is overfitted: Eq. 10 would take that for learnt
     assert set(lost.found.shares) == {1.0}
     assert propose("uncertainty", Room(bias=-50.0)) == []

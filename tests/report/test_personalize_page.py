@@ -133,6 +133,8 @@ def test_every_way_of_choosing(strategy: str, says: str, tmp_path: Path):
     assert "Do it again" in render(report)
     if strategy == "random":
         assert "entropy</dt>" not in html(report, "choices").split("</details>")[1]
+    if strategy == "dreambooth-lower-rate":
+        assert f"with 4{SPACE}sentences of its pool not learnt from" in html(report, "end")
     if strategy == "dreambooth":
         assert "It stopped by itself after round 0. It learns" in html(report, "end")
 
@@ -200,10 +202,10 @@ def test_a_run_that_has_learnt_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_headline_claims_no_more_than_its_interval():
     toy = Subject.of("toy", setting="here")
 
-    def said(*ovf: float, pictures: int = 80, added: int = 3, stopped: bool = False) -> str:
-        rounds = [Round(i, i, {"ovf": one, "pictures": pictures}) for i, one in enumerate(ovf)]
-        added *= len(ovf) - 1
-        return personalize_words.headline(toy, 1, rounds, added, stopped).replace(SPACE, " ")
+    def said(*ovf: float, pictures: int = 80, more: dict | None = None, **told) -> str:
+        rounds = [Round(i, i, {"ovf": one, "pictures": pictures, **(more or {})}) for i, one in enumerate(ovf)]
+        told = {"added": 3 * (len(ovf) - 1)} | told
+        return personalize_words.headline(toy, 1, rounds, **told).replace(SPACE, " ")
 
     shows = "of test pictures show the references' surroundings instead of what was asked"
     begins = "A generator was taught “sks toy” from 1 picture."
@@ -214,7 +216,10 @@ def test_the_headline_claims_no_more_than_its_interval():
         said(0.4, 0.1) == f"{begins} Then it learnt from 3 pictures of its own: 10.0 % {shows}, after 40.0 % before."
     )
     again = "Then it learnt them anew, 2 times"
-    assert said(0.4, 0.3, 0.1, added=0) == f"{begins} {again}: 10.0 % {shows}, after 40.0 % before."
+    assert said(0.4, 0.3, 0.1, added=0, again=2) == f"{begins} {again}: 10.0 % {shows}, after 40.0 % before."
+    slower = "Then it learnt them anew at 0.25 times the learning rate"
+    assert said(0.4, 0.1, added=0, again=2, more={"pace": 0.25}).startswith(f"{begins} {slower}: 10.0 %")
+    assert said(0.4, 0.4, added=0) == f"{begins} So far, 40.0 % {shows}.", "nothing was picked, nothing learnt"
     assert said(0.4, 0.35).endswith("after 40.0 % before, which is no clear change.")
 
 

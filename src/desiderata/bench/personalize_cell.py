@@ -144,6 +144,8 @@ def figures(campaign: Campaign, task: Task, ground: Ground) -> list[dict[str, An
             row |= eye.figures(pictures, asked)
             row["held_out"] = _mean_cosine(encoder.images(pictures), elsewhere)
         before = [query for query in campaign.queries if query.round <= done.number]
+        if task.method == "dreambooth-lower-rate":
+            row.setdefault("pace", 1.0)  # no query led to the first round
         row["steps"] = int(campaign.config.trainer.get("steps", 0))
         row["added"] = sum(query.id in images for query in before)
         rounds.append(row)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from desiderata.bench.personalize_results import BASELINE, KINDS, SIMULATED, Results, Table, by_variant, name_of
 from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, FOLLOWING
 from desiderata.measure.intervals import Estimate
+from desiderata.personalize.pacing import LowerRate
 
 ALIGNMENT = {"txt_aln": ("TXT-ALN ↑", 3), "img_aln": ("IMG-ALN ↑", 3), "ovf": ("OVF ↓", 3)}
 """The paper's figures: their names and how many digits they get."""
@@ -18,6 +19,7 @@ SEEN = {
     "style": ("style ↑", 3),
     "leak": ("leak ↓", 3),
     "added": ("added", 1),
+    "pace": ("rate ×", 2),
     "steps": ("steps", 0),
     "full_weight_steps": ("full-weight", 0),
     "seconds": ("seconds", 0),
@@ -28,7 +30,7 @@ LEGEND = f"""\
 Every figure is a mean over subjects × seeds with its 95 % interval (Student's t). Percentages are changes against
 DreamBooth, which is round 1 of every strategy, with intervals over subjects, each averaged over its seeds: they are
 wider, and tell what other subjects would bring. All subjects of a seed share the order of training and the noise that
-pictures are drawn from. A campaign that stopped by itself (Eq. 10) counts as it was when it stopped. TXT-ALN is the
+pictures are drawn from. A campaign that stopped by itself counts as it was then. TXT-ALN is the
 cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are drawn, not generated:
 exactly what the sentences ask for, and how far each figure can go; *decoded*, after the generator's autoencoder.
 Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the pictures in which it recognises the subject
@@ -41,7 +43,8 @@ it flatters here. *identity*: mean probability that the subject is shown, or tha
 *held-out*: mean CLIP cosine to pictures of the subject in other settings, none of which was learnt from; *things*,
 *background*, *style*: share of pictures in which what the sentence asks for is there; *all right*: the subject is
 recognised and all of it is there; *leak*: the references' background is there though another was asked for, or,
-with a style, what its reference shows. *added*: generated pictures learnt from; *steps*: of the last training;
+with a style, what its reference shows. *added*: generated pictures learnt from; *rate ×*:
+what a lower learning rate ended at, as a factor; *steps*: of the last training;
 *full-weight*: steps' worth of it from pictures of weight 1; *seconds*: of the last round, in which what cells share
 is counted for the one that came first.
 """
@@ -103,13 +106,16 @@ def methods_table(table: Table) -> str:
 
 
 def controls_table(results: Results) -> str:
-    """Return by how much uncertainty with balance changes DreamBooth and each control; "" where there is none."""
+    """Return by how much uncertainty with balance changes DreamBooth and each control; "" where there is none.
+
+    A learning rate chosen by the same test is among them: whoever has overfitting to mend may as well do that.
+    """
     lines = []
     for kind in KINDS:
         table = Table(results, kind)
         if FOLLOWED not in table.strategies:
             continue
-        for other in (BASELINE, *FOLLOWING):
+        for other in (BASELINE, *FOLLOWING, LowerRate.name):
             if other in table.strategies:
                 for by_subject, over in ((False, "runs"), (True, "subjects")):
                     names = (*ALIGNMENT, "identity", "leak")

@@ -67,7 +67,7 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:
             raise ConfigError(f"The seed {self.seed} is out of range: give a number from 0 to {SEEDS - 1}.")
-        tables = (self.world, self.strategy, self.generator, self.subject, self.trainer)
+        tables = (self.world, self.strategy, self.generator, self.subject, self.trainer, self.prompts)
         for value in (self.encoder, *(value for table in tables for value in table.values())):
             if isinstance(value, str) and readable(value) != value:
                 raise ConfigError(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DOWNLOADS = {
     "clip-vit-b32": "about 600 MB",
     "clip-vit-l14": "about 1.7 GB",
+    "dinov2-base": "about 350 MB",
     "sd-1.4": "about 5.5 GB",
     "sd-1.5": "about 5.5 GB",
     "sd-2-base": "about 5.2 GB",

@@ -113,8 +113,9 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     of test pictures that are nearer to what surrounds the references than to their sentence; DINO-ALN is IMG-ALN by a
     second encoder, where the run has one.
 
-    JSON: run, seed, model, encoder, strategy, trainer, subject {kind, word, settings, placeholder}, references,
-    rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text, pictures}].
+    JSON: run, seed, model, encoder, second_encoder (or null), strategy, trainer, subject {kind, word, settings,
+    placeholder}, references, rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text,
+    pictures}].
     """
     from desiderata.campaign.loop import Campaign
 
@@ -128,6 +129,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
                 "seed": config.seed,
                 "model": config.generator.get("name", ""),
                 "encoder": config.encoder,
+                "second_encoder": config.prompts.get("second_encoder"),
                 "strategy": config.strategy.get("name", ""),
                 "trainer": config.trainer.get("name", ""),
                 "subject": dict(config.subject),

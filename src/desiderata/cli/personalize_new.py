@@ -111,8 +111,8 @@ def new(
     It has then learnt the pictures as they are (DreamBooth); `run` lets it choose what else to learn from. After
     Ctrl-C the same command goes on.
 
-    JSON: run, model, encoder, strategy, trainer, subject {kind, word, settings, placeholder}, references, seed,
-    round {number, examples, metrics}, warning (null where there is none).
+    JSON: run, model, encoder, second_encoder (or null), strategy, trainer, subject {kind, word, settings,
+    placeholder}, references, seed, round {number, examples, metrics}, warning (null where there is none).
     """
     check_installed()
     from desiderata.personalize.subject import Subject
@@ -159,6 +159,7 @@ def new(
                 "run": str(run),
                 "model": config.generator["name"],
                 "encoder": config.encoder,
+                "second_encoder": config.prompts.get("second_encoder"),
                 "strategy": config.strategy["name"],
                 "trainer": config.trainer["name"],
                 "subject": dict(config.subject),

@@ -30,7 +30,7 @@ def side_by_side(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterato
             torch.set_num_threads(1)
             yield from map(make, items)
         else:
-            # the number set is that of the thread which sets it
+            # each thread sets its own number, and, until the end, that of threads which begin elsewhere
             with ThreadPoolExecutor(min(threads, len(items)), "batch", torch.set_num_threads, (1,)) as pool:
                 yield from pool.map(make, items)
     finally:

@@ -1,6 +1,8 @@
 """From names to parts: the one place that knows how a personalising campaign is put together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,12 +21,14 @@ from desiderata.foundation.sampling import Sampling
 from desiderata.personalize.anchors import anchor_templates
 from desiderata.personalize.learner import PART, PersonalizeLearner
 from desiderata.personalize.measurement import Measurement
+from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.pictures import Reference, find_references, read_references
 from desiderata.personalize.recipes import make_trainer
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.strategies import make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.teaching import Progress
+from desiderata.personalize.trainers.trainer import check_pace
 from desiderata.threads import use_physical_cores
 
 WITHOUT_CLASS = ("textual-inversion", "ip-adapter")
@@ -40,12 +44,10 @@ class Models:
     Attributes:
         generator: The base model.
         encoder: Judges pictures.
-        second: Gives a second opinion on their likeness to the references; None for none.
     """
 
     generator: Generator
     encoder: Encoder
-    second: PictureEncoder | None = None
 
     @classmethod
     def of(cls, config: Config) -> "Models":
@@ -74,9 +76,7 @@ class Models:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         generator = load_generator(name, device=device, dtype=PRECISIONS[precision])
         generator.sampling = replace(generator.sampling, **said)
-        other = config.prompts.get("second_encoder")
-        second = load_picture_encoder(other, device=device) if other else None
-        return cls(generator, load_encoder(config.encoder, device=device), second)
+        return cls(generator, load_encoder(config.encoder, device=device))
 
 
 def create(
@@ -114,6 +114,8 @@ def create(
     references = read_references(_images(config), models.generator.size)
     shelf = FolderBlobs(path.absolute())
     learner = _learner(config, subject, references, models, shelf, memo, progress)
+    if learner.second:
+        learner.second()  # one that cannot be loaded is better known now than after the first lesson
     return Campaign.create(path, learner=learner, strategy=strategy, config=config)
 
 
@@ -182,15 +184,18 @@ def _learner(
     memo: Path | None,
     progress: Progress | None,
 ) -> PersonalizeLearner:
+    trainer = make_trainer(config.trainer, subject)
+    if config.strategy.get("name") == LowerRate.name:
+        check_pace(trainer)  # before anything is asked
     return PersonalizeLearner(
         models.generator,
         models.encoder,
-        make_trainer(config.trainer, subject),
+        trainer,
         subject,
         references,
         anchors=anchor_templates(config.prompts.get("anchors", "authors"), subject.kind, subject.word),
         measurement=Measurement.of(config, subject),
-        second=models.second,
+        second=_second(config, models),
         class_pictures=_class_pictures(config, models.generator.size),
         seed=config.seed,
         shelf=shelf,
@@ -198,6 +203,20 @@ def _learner(
         half=bool(config.trainer.get("half", False)),
         progress=progress,
     )
+
+
+def _second(config: Config, models: Models) -> Callable[[], PictureEncoder] | None:
+    """Return what loads the second encoder, once it is needed; None where there is none.
+
+    Raises:
+        DesiderataError: Its name is none.
+    """
+    name = config.prompts.get("second_encoder")
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise DesiderataError(f"second_encoder is {name!r}: give a name, a directory or a hub id.")
+    return cache(lambda: load_picture_encoder(name, device=models.generator.device.type))
 
 
 def _check_apart(path: Path, images: Path) -> None:

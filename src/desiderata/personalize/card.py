@@ -29,6 +29,7 @@ ATTRIBUTION = (
 MEANINGS = {
     "txt_aln": ("TXT-ALN", "mean CLIP cosine of a test picture to its sentence"),
     "img_aln": ("IMG-ALN", "mean CLIP cosine of a test picture to the references"),
+    "dino_aln": ("DINO-ALN", "mean DINOv2 cosine of a test picture to the references"),
     "ovf": ("OVF", "share of test pictures nearer to what surrounds the references than to their sentence"),
     "pictures": ("test pictures", "how many these figures are from"),
 }

@@ -57,6 +57,8 @@ def export_generator(
 def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_only: bool) -> GeneratorCard:
     closed, base = campaign.rounds[number], learner.teacher.base
     name = learner.teacher.trainer.name
+    pace = closed.metrics.get("pace", 1.0)
+    judges = filter(None, (learner.encoder.name, campaign.config.prompts.get("second_encoder")))
     usual = "adapted" if name == "ip-adapter" else "pipeline"
     rounds = {query.id: query.round for query in campaign.queries}
     return GeneratorCard(
@@ -73,7 +75,8 @@ def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_o
             "strategy": campaign.strategy.name,
             "round": number,
             "seed": campaign.config.seed,
-            "judged by": base_of(learner.encoder.name),
+            "judged by": ", ".join(map(base_of, judges)),
+            **({"learning rate": f"{pace:.3g} times the trainer's"} if pace != 1 else {}),
         },
         sampling={"num_inference_steps": base.sampling.steps, "guidance_scale": base.sampling.guidance},
     )

@@ -1,6 +1,6 @@
 """A generator that learns a subject, as the learner of a campaign."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -45,7 +45,7 @@ class PersonalizeLearner:
         references: Pictures of it.
         anchors: Templates of the directions that may be asked.
         measurement: By what rounds are measured; None measures nothing.
-        second: Measures likeness to the references besides, as `dino_aln`; None for nobody.
+        second: Loads what measures likeness to the references besides, as `dino_aln`; None for nobody.
         class_pictures: Pictures of the subject's class that keep the base model from forgetting it (prior
             preservation): so many drawn by the base model, or these. A style has none.
         seed: The campaign's.
@@ -74,7 +74,7 @@ class PersonalizeLearner:
         *,
         anchors: Sequence[str],
         measurement: Measurement | None = None,
-        second: PictureEncoder | None = None,
+        second: Callable[[], PictureEncoder] | None = None,
         class_pictures: int | Sequence[Reference] = 0,
         seed: int = 0,
         shelf: Blobs | None = None,
@@ -144,8 +144,9 @@ class PersonalizeLearner:
             easel, folder = self.teacher.easel(), self.test_folder
             figures |= self.measurement.figures(easel, folder, self.encoder, self.reference_features, report)
             if self.second:
-                references = self.second.images([one.image for one in self.references])
-                figures |= self.measurement.likeness(easel, folder, self.second, references)
+                second = self.second()
+                references = second.images([one.image for one in self.references])
+                figures |= self.measurement.likeness(easel, folder, second, references)
         return figures
 
     def tidy(self) -> None:

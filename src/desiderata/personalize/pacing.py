@@ -1,4 +1,4 @@
-"""DreamBooth at a lower and lower learning rate, until GAL's test finds next to nothing overfitted."""
+"""DreamBooth at a lower and lower learning rate, until GAL's test finds few pictures overfitted."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -8,7 +8,7 @@ import numpy as np
 
 from desiderata.campaign.records import Proposal
 from desiderata.errors import DesiderataError
-from desiderata.personalize.choosing import Choosing
+from desiderata.personalize.choosing import ALL_BLANKED, Choosing
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.uncertainty import appraise
 
@@ -31,7 +31,8 @@ class LowerRate(Choosing):
 
     Args:
         pace: What the learning rate is multiplied by in each round, more than 0 and less than 1.
-        share: It stops at this mean over all directions of the overfitted share (β of Eq. 7), 0 to less than 1.
+        share: It stops at this mean of the overfitted shares (β of Eq. 7) of all directions, 0 to less than 1. One
+            of which every picture was blacked out counts nowhere.
         **common: See `Choosing`; weights mean nothing here.
 
     Raises:
@@ -52,13 +53,15 @@ class LowerRate(Choosing):
         """Return one proposal that answers itself with the references' mean, and names the next round's rate."""
         candidates = state.candidates(self.drawn)
         found = appraise(candidates.to_anchor(self.placeholder), candidates.to_plain(), candidates.usable, self.rate)
-        share = float(found.shares.mean())
-        stopped = (
+        seen = candidates.usable.any(1)
+        share = float(found.shares[seen].mean()) if seen.any() else 0.0
+        low = (
             f"{share:.0%} of its pictures show what surrounds the references instead of what is asked, and at "
             f"{self.share:.0%} the learning rate is low enough."
         )
-        state.note(self._selection(state, candidates, found, [], 0.0, stopped if share <= self.share else ""))
-        if share <= self.share:
+        stopped = "" if share > self.share else low if seen.any() else ALL_BLANKED
+        state.note(self._selection(state, candidates, found, [], 0.0, stopped))
+        if stopped:
             return []
         evidence = {
             "pace": self.pace**state.round,

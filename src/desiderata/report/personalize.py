@@ -88,7 +88,9 @@ def overview(campaign: Campaign, title: str) -> Section:
 def _headline(campaign: Campaign) -> str:
     halted = stopped(campaign) is not None
     subject, references = Subject.read(campaign.config.subject), len(campaign.store.held())
-    return words.headline(subject, references, campaign.rounds, own_pictures(campaign)[-1], halted)
+    again = {query.round for query in campaign.queries if query.status == "answered" and not query.text}
+    added = own_pictures(campaign)[-1]
+    return words.headline(subject, references, campaign.rounds, added=added, again=len(again), stopped=halted)
 
 
 def _references(campaign: Campaign, level: int = 2) -> Section:
@@ -163,7 +165,9 @@ def _end(campaign: Campaign) -> Section:
     still_open = sum(query.status == "open" for query in queries)
     left = None
     if last is not None and last.directions:
-        answered = sum(query.round == last.round and query.status == "answered" for query in queries)
+        answered = sum(
+            query.round == last.round and query.status == "answered" and bool(query.text) for query in queries
+        )
         left = len(last.directions) - answered
     sentence = words.end(campaign.rounds, halt.stopped if halt else "", still_open, left)
     return Section("end", "When it stopped", _html("end", sentence=sentence))

@@ -82,8 +82,8 @@ METHODS = {
     "with balance would",
     "dreambooth-equal-steps": "a control: learns from the references alone, as often as uncertainty with balance "
     "would draw them: in place of what that adds stand pictures of no weight",
-    "dreambooth-lower-rate": "learns from the references alone, each round at a lower learning rate, until hardly "
-    "any of its pictures show the references' surroundings instead of what was asked",
+    "dreambooth-lower-rate": "learns from the references alone, each round at a lower learning rate, until few of "
+    "its pictures show the references' surroundings instead of what was asked",
 }
 """What each strategy does when it chooses."""
 
@@ -105,7 +105,15 @@ def in_figure(key: str, value: float, short: bool = False) -> str:
     return f"{value:.2f}".replace("-", "−") if short else f"{value:.3f}".replace("-", "−")
 
 
-def headline(subject: Subject, references: int, rounds: Sequence[Round], added: int, stopped: bool = False) -> str:
+def headline(
+    subject: Subject,
+    references: int,
+    rounds: Sequence[Round],
+    *,
+    added: int = 0,
+    again: int = 0,
+    stopped: bool = False,
+) -> str:
     """Return what came of it.
 
     Args:
@@ -113,6 +121,7 @@ def headline(subject: Subject, references: int, rounds: Sequence[Round], added: 
         references: How many pictures of it were given.
         rounds: Those that are closed.
         added: How many of its own pictures it has learnt from.
+        again: In how many rounds it learnt the references anew, and nothing else.
         stopped: Whether it has asked for nothing more by itself.
 
     Returns:
@@ -121,8 +130,10 @@ def headline(subject: Subject, references: int, rounds: Sequence[Round], added: 
     given = count(references, "picture")
     first, last = rounds[0].metrics, rounds[-1]
     own = f"Then it learnt from {count(added, 'picture')} of its own" if added else ""
-    if len(rounds) > 1 and not added:
-        own = f"Then it learnt them anew, {count(len(rounds) - 1, 'time')}"
+    if again and not added:
+        pace = last.metrics.get("pace", 1.0)
+        how = f" at {pace:.3g} times the learning rate" if pace != 1 else f", {count(again, 'time')}"
+        own = f"Then it learnt them anew{how}"
     taught = f"A generator was taught “{subject.named()}” from {given}."
     if "ovf" not in first or "ovf" not in last.metrics:
         return f"{taught} {own}." if own else taught

@@ -13,6 +13,7 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import Generator
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.trainers.loop import Progress
+from desiderata.personalize.trainers.recipe import Recipe
 
 
 class Trainer(Protocol):
@@ -86,11 +87,32 @@ def key_of(name: str, **settings: Any) -> str:
     return hashlib.sha256(json.dumps({"trainer": name, **settings}, sort_keys=True).encode()).hexdigest()
 
 
+def check_pace(trainer: Trainer) -> Recipe:
+    """Make sure that a trainer's learning rate can be lowered.
+
+    Args:
+        trainer: The trainer.
+
+    Returns:
+        Its recipe.
+
+    Raises:
+        DesiderataError: It takes no steps.
+    """
+    recipe: Recipe | None = getattr(trainer, "recipe", None)
+    if recipe is None:
+        raise DesiderataError(
+            f"The trainer {trainer.name} takes no steps, so that its learning rate cannot be lowered: take another "
+            "strategy or trainer."
+        )
+    return recipe
+
+
 def at_pace(trainer: Trainer, pace: float) -> Trainer:
     """Return a trainer that learns at another rate.
 
     Args:
-        trainer: One with a `recipe`, unless it stays as it is.
+        trainer: The trainer.
         pace: Factor of its learning rate; at 1 it stays as it is.
 
     Returns:
@@ -101,12 +123,7 @@ def at_pace(trainer: Trainer, pace: float) -> Trainer:
     """
     if pace == 1:
         return trainer
-    recipe = getattr(trainer, "recipe", None)
-    if recipe is None:
-        raise DesiderataError(
-            f"The trainer {trainer.name} takes no steps, so that its learning rate cannot be lowered: take another "
-            "strategy or trainer."
-        )
+    recipe = check_pace(trainer)
     slower = replace(recipe, learning_rate=pace * recipe.learning_rate)
     return replace(cast(Any, trainer), recipe=slower)
 
