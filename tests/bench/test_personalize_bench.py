@@ -236,6 +236,11 @@ def test_the_recipe_itself_can_be_turned(tiny: Settings):
     ]
     assert rates == sorted(set(rates))
     assert len(rates) > 3
+    single = replace(tiny, batch=1, prior="published")
+    table = Task("dreambooth", Case("crab", 0), 1, single).trainer(True)
+    assert (table["batch"], table["prior"]) == (1, "published")
+    stems = {next(Plan(("crab",), FEW[:1], 1, 1, {"": one}).groups())[0][1].stem for one in (tiny, single)}
+    assert len(stems) == 2
     for name in ("dreambooth", "textual-inversion", "custom-diffusion"):
         tasks = {label: Task(name, Case("crab", 0), 1, one) for label, one in variants("pace", tiny).items()}
         usual = tasks["1"].trainer(True)["learning_rate"]

@@ -75,7 +75,8 @@ class Cell:
             for name, value in asdict(self.settings).items()
             if name != "device" and (name != "adapter" or self.strategy == "ip-adapter")
         }
-        settings.pop("pace")  # what comes of it is among the trainer's settings
+        for name in ("pace", "batch"):
+            settings.pop(name)  # what comes of them is among the trainer's settings
         task = self.task
         return {
             "strategy": self.strategy,

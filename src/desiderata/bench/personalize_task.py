@@ -86,7 +86,11 @@ class Task:
         said |= {"class_pictures": settings.class_pictures} if "class_pictures" in table else {}
         if name == settings.trainer:
             usual = OVERFITTING[self.case.kind] if small and name == "dreambooth" else None
-            said |= {"learning_rate": settings.learning_rate or usual, "prior": settings.prior}
+            said |= {
+                "learning_rate": settings.learning_rate or usual,
+                "prior": settings.prior,
+                "batch": settings.batch,
+            }
         table |= {key: value for key, value in said.items() if value is not None}
         return table | {"learning_rate": settings.pace * table["learning_rate"]}
 

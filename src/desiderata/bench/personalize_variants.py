@@ -68,6 +68,9 @@ class Settings:
         adapter: Directory of the IP-Adapter that belongs to the generator; only its comparator needs one.
         trainer: How strategies teach: "dreambooth" or "dreambooth-lora".
         steps: Optimiser steps of every training; None for those of each trainer.
+        batch: Pictures of the subject in each of them; None for those of the strategies' trainer. At 1, as published,
+            a step that draws a picture of next to no weight is hardly one; in a larger batch it only has fewer
+            references, since AdamW makes up for small gradients.
         learning_rate: Of the strategies' trainer; None for `personalize_task.OVERFITTING` on a small generator,
             where that is DreamBooth, and for the trainer's own otherwise.
         pace: Factor of the learning rate of every trainer, those of comparators included.
@@ -92,6 +95,7 @@ class Settings:
     adapter: str = ""
     trainer: str = "dreambooth"
     steps: int | None = None
+    batch: int | None = None
     learning_rate: float | None = None
     pace: float = 1.0
     class_pictures: int | None = None

@@ -100,6 +100,14 @@ def personalize(
     ] = "",
     trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
     steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
+    batch: Annotated[
+        int,
+        typer.Option(min=0, help="Pictures of the subject in a step of the strategies' trainer; 0 for the usual."),
+    ] = 0,
+    prior: Annotated[
+        str,
+        typer.Option(help="Weight of class pictures: full, or published, that of the picture each is paired with."),
+    ] = "",
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for the usual.")] = 0,
     class_pictures: Annotated[int, typer.Option(min=-1, help="For prior preservation; -1 for the usual.")] = -1,
     samples: Annotated[int, typer.Option(min=1, help="m, pictures drawn for each direction.")] = 10,
@@ -135,6 +143,8 @@ def personalize(
         adapter=adapter,
         trainer=trainer,
         steps=steps or None,
+        batch=batch or None,
+        prior=prior or None,
         learning_rate=learning_rate or None,
         class_pictures=None if class_pictures < 0 else class_pictures,
         samples=samples,
