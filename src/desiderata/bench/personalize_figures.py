@@ -85,6 +85,7 @@ def grid_figure(results: Results, out: Path, path: Path) -> bool:
         for column in range(across):
             axis = axes[line, column]
             axis.axis("off")
+            axis.set_box_aspect(1)  # of those without a picture, too
             if column < len(pictures):
                 axis.imshow(pictures[column], interpolation="nearest")
             elif column == len(pictures):
@@ -101,6 +102,8 @@ def grid_figure(results: Results, out: Path, path: Path) -> bool:
 def map_figure(results: Results, out: Path, path: Path) -> bool:
     """Draw the pictures of all directions of one round as CLIP sees them, by t-SNE (Fig. 3), one panel a subject.
 
+    Of each kind it is the first subject in whose round something was undecided, so that there is something to see.
+
     Args:
         results: Cells.
         out: Where they are kept.
@@ -112,8 +115,12 @@ def map_figure(results: Results, out: Path, path: Path) -> bool:
     firsts: dict[str, tuple[str, Drawn]] = {}
     for one in results:
         file = out / "pictures" / f"{one['stem']}.safetensors"
-        if one["strategy"] == FOLLOWED and file.exists() and one["kind"] not in firsts:
-            firsts[one["kind"]] = one["subject"], candidates_kept(file)
+        if one["strategy"] == FOLLOWED and file.exists():
+            drawn = candidates_kept(file)
+            if one["kind"] not in firsts or _undecided(firsts[one["kind"]][1]) < len(_HIGHLIGHTED) <= _undecided(
+                drawn
+            ):
+                firsts[one["kind"]] = one["subject"], drawn
     if not firsts:
         return False
     canvas = Figure(figsize=(5.6 * len(firsts), 5.8), layout="constrained")
@@ -186,7 +193,7 @@ def _course(axis: Axes, table: Table, strategy: str) -> None:
     places, means = [place for place, _ in known], [one.mean for _, one in known]
     axis.plot(places, means, marker="o", ms=4, **style)
     if known[0][1].n >= FEWEST:
-        low, high = [one.low for _, one in known], [one.high for _, one in known]
+        low, high = [max(0.0, one.low) for _, one in known], [min(1.0, one.high) for _, one in known]  # it is a share
         axis.fill_between(places, low, high, color=style["color"], alpha=0.1, lw=0)
 
 
@@ -194,6 +201,10 @@ def _line(strategy: str) -> dict[str, Any]:
     plain = strategy.removesuffix("-balance")
     dashed = f"{strategy}-balance" in METHODS  # the same with balance has the line
     return {"color": _COLOURS.get(plain, _OTHER), "ls": "--" if dashed else "-", "lw": 1.6}
+
+
+def _undecided(drawn: Drawn) -> int:
+    return int((drawn.entropies > 0).sum())
 
 
 def _map(axis: Axes, drawn: Drawn) -> None:
