@@ -42,7 +42,7 @@ SMALL_LATENTS = 16
 """Up to so many latents on a side, attention written out learns faster on a processor than the fused kernel."""
 
 SMALL = 128
-"""Up to so many pixels on a side, batches are drawn side by side on a processor; those of larger pictures fill it."""
+"""Up to so many pixels on a side, batches are drawn side by side on a processor; one of larger pictures fills it."""
 
 OWN = ("unet", "text_encoder", "tokenizer")
 """What a copy has of its own."""

@@ -13,9 +13,8 @@ Made = TypeVar("Made")
 def side_by_side(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
     """Make something of every item, as many at a time as torch may use threads, each on a single one.
 
-    Threads that share a small matrix product spend their time waiting for one another: on two cores, two that share
-    one batch of the bundled generator are hardly faster than one, while two batches side by side take half the time.
-    And what comes of an item does not depend on how many threads there are.
+    Threads that share a small matrix product wait for one another, those that have a batch each do not; and what
+    comes of an item does not depend on how many threads there are. A single item has a single thread.
 
     Args:
         make: Called from several threads at once; torch lets go of the interpreter where it computes.
