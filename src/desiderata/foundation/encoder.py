@@ -107,9 +107,10 @@ class ClipEncoder:
         """
         pictures = as_pictures(images)
         rows = [np.empty((0, self.dim))]
-        for batch in filled_batches(pictures, self._batch_size):
-            pixels = self._processor(images=cast(Any, batch), return_tensors="pt")["pixel_values"].to(self._device)
-            rows.append(unit_rows(_pooled(self._model.get_image_features(pixel_values=pixels))))
+        rows += [
+            unit_rows(_pooled(self._model.get_image_features(pixel_values=pixels)))
+            for pixels in batches_of_pixels(pictures, self._processor, self._batch_size, self._device)
+        ]
         return np.concatenate(rows)[: len(pictures)]
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -242,6 +243,22 @@ def _sentences(texts: Sequence[str]) -> list[str]:
         if not isinstance(sentence, str):
             raise DesiderataError(f"A sentence was given as a {type(sentence).__name__}: give it as a string.")
     return sentences
+
+
+def batches_of_pixels(pictures: list[ImageLike], processor: Any, size: int, device: str) -> Iterator[torch.Tensor]:
+    """Turn pictures into what a model reads.
+
+    Args:
+        pictures: RGB pictures.
+        processor: Resizes, crops and normalises them.
+        size: Of every batch; the last is filled up.
+        device: Where they are read.
+
+    Yields:
+        Shape (size, 3, height, width).
+    """
+    for batch in filled_batches(pictures, size):
+        yield processor(images=batch, return_tensors="pt")["pixel_values"].to(device)
 
 
 def filled_batches(items: list[Item], size: int) -> Iterator[list[Item]]:

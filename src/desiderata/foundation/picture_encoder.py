@@ -1,14 +1,14 @@
 """Frozen encoders of pictures alone, DINOv2 and its like (Oquab et al., 2024): a second opinion on likeness."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import BitImageProcessorPil, Dinov2Model
 
-from desiderata.foundation.encoder import ImageLike, as_pictures, filled_batches, on_device, unit_rows
+from desiderata.foundation.encoder import ImageLike, as_pictures, batches_of_pixels, on_device, unit_rows
 from desiderata.foundation.registry import load_pretrained
 from desiderata.foundation.weights import load_model
 
@@ -59,8 +59,7 @@ class PictureEncoder:
         """
         pictures = as_pictures(images)
         rows = [np.empty((0, self.dim))]
-        for batch in filled_batches(pictures, self._batch_size):
-            pixels = self._processor(images=cast(Any, batch), return_tensors="pt")["pixel_values"].to(self._device)
+        for pixels in batches_of_pixels(pictures, self._processor, self._batch_size, self._device):
             rows.append(unit_rows(self._model(pixel_values=pixels).pooler_output))
         return np.concatenate(rows)[: len(pictures)]
 
