@@ -23,6 +23,7 @@ from desiderata.personalize.anchors import anchors_of
 from desiderata.personalize.answers import OwnSamples, Picker, additions_of, weights_of
 from desiderata.personalize.build import Models, create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
+from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.teaching import Progress
 
 
@@ -144,7 +145,7 @@ def figures(campaign: Campaign, task: Task, ground: Ground) -> list[dict[str, An
             row |= eye.figures(pictures, asked)
             row["held_out"] = _mean_cosine(encoder.images(pictures), elsewhere)
         before = [query for query in campaign.queries if query.round <= done.number]
-        if task.method == "dreambooth-lower-rate":
+        if task.method == LowerRate.name:
             row.setdefault("pace", 1.0)  # no query led to the first round
         row["steps"] = int(campaign.config.trainer.get("steps", 0))
         row["added"] = sum(query.id in images for query in before)

@@ -116,10 +116,8 @@ def map_figure(results: Results, out: Path, path: Path) -> bool:
     for one in results:
         file = out / "pictures" / f"{one['stem']}.safetensors"
         if one["strategy"] == FOLLOWED and file.exists():
-            drawn = candidates_kept(file)
-            if one["kind"] not in firsts or _undecided(firsts[one["kind"]][1]) < len(_HIGHLIGHTED) <= _undecided(
-                drawn
-            ):
+            drawn, first = candidates_kept(file), firsts.get(one["kind"])
+            if first is None or _undecided(first[1]) < len(_HIGHLIGHTED) <= _undecided(drawn):
                 firsts[one["kind"]] = one["subject"], drawn
     if not firsts:
         return False

@@ -10,7 +10,7 @@ from desiderata.bench.personalize_variants import Settings, anchors_named
 from desiderata.campaign.config import Config
 from desiderata.errors import DesiderataError
 from desiderata.personalize.anchors import test_prompts
-from desiderata.personalize.pacing import PACE, SHARE
+from desiderata.personalize.pacing import PACE, SHARE, LowerRate
 from desiderata.personalize.recipes import default_trainer
 from desiderata.personalize.strategies import STRATEGIES
 
@@ -103,7 +103,7 @@ class Task:
         table: dict[str, Any] = {"name": method, "k": settings.k}
         if method != "dreambooth-equal-steps":
             table |= {"samples": settings.samples, "rate": settings.rate}
-        if method == "dreambooth-lower-rate":
+        if method == LowerRate.name:
             table |= {"pace": PACE, "share": SHARE}  # spelled out, since a cell is known by what it was told
         if method == "random-equal-weight":
             table["samples"] = 1  # a random picture of several is drawn no otherwise than a single one

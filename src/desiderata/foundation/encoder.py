@@ -1,6 +1,6 @@
 """Frozen CLIP encoders: images and sentences to unit vectors of one joint space (Radford et al., 2021)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -105,13 +105,11 @@ class ClipEncoder:
         Raises:
             DesiderataError: Something is no picture.
         """
-        pictures = as_pictures(images)
-        rows = [np.empty((0, self.dim))]
-        rows += [
-            unit_rows(_pooled(self._model.get_image_features(pixel_values=pixels)))
-            for pixels in batches_of_pixels(pictures, self._processor, self._batch_size, self._device)
-        ]
-        return np.concatenate(rows)[: len(pictures)]
+
+        def see(pixels: torch.Tensor) -> torch.Tensor:
+            return _pooled(self._model.get_image_features(pixel_values=pixels))
+
+        return embedded(images, see, self._processor, self.dim, self._batch_size, self._device)
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Embed sentences; each distinct sentence is embedded once in the life of this object.
@@ -245,20 +243,35 @@ def _sentences(texts: Sequence[str]) -> list[str]:
     return sentences
 
 
-def batches_of_pixels(pictures: list[ImageLike], processor: Any, size: int, device: str) -> Iterator[torch.Tensor]:
-    """Turn pictures into what a model reads.
+def embedded(
+    images: Sequence[ImageLike],
+    see: Callable[[torch.Tensor], torch.Tensor],
+    processor: Any,
+    dim: int,
+    size: int,
+    device: str,
+) -> NDArray[np.float64]:
+    """Embed pictures, batch by batch.
 
     Args:
-        pictures: RGB pictures.
-        processor: Resizes, crops and normalises them.
+        images: RGB pictures of any size; a single one counts as a list of one.
+        see: Turns pixels, shape (size, 3, height, width), into features, shape (size, dim).
+        processor: Resizes, crops and normalises pictures to what `see` takes.
+        dim: Length of an embedding.
         size: Of every batch; the last is filled up.
-        device: Where they are read.
+        device: Where `see` computes.
 
-    Yields:
-        Shape (size, 3, height, width).
+    Returns:
+        Shape (n, dim), rows of unit length.
+
+    Raises:
+        DesiderataError: Something is no picture.
     """
+    pictures, rows = as_pictures(images), [np.empty((0, dim))]
     for batch in filled_batches(pictures, size):
-        yield processor(images=batch, return_tensors="pt")["pixel_values"].to(device)
+        pixels = processor(images=batch, return_tensors="pt")["pixel_values"].to(device)
+        rows.append(unit_rows(see(pixels)))
+    return np.concatenate(rows)[: len(pictures)]
 
 
 def filled_batches(items: list[Item], size: int) -> Iterator[list[Item]]:

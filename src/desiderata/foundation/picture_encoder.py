@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import BitImageProcessorPil, Dinov2Model
 
-from desiderata.foundation.encoder import ImageLike, as_pictures, batches_of_pixels, on_device, unit_rows
+from desiderata.foundation.encoder import ImageLike, embedded, on_device
 from desiderata.foundation.registry import load_pretrained
 from desiderata.foundation.weights import load_model
 
@@ -57,11 +57,11 @@ class PictureEncoder:
         Raises:
             DesiderataError: Something is no picture.
         """
-        pictures = as_pictures(images)
-        rows = [np.empty((0, self.dim))]
-        for pixels in batches_of_pixels(pictures, self._processor, self._batch_size, self._device):
-            rows.append(unit_rows(self._model(pixel_values=pixels).pooler_output))
-        return np.concatenate(rows)[: len(pictures)]
+
+        def see(pixels: torch.Tensor) -> torch.Tensor:
+            return self._model(pixel_values=pixels).pooler_output
+
+        return embedded(images, see, self._processor, self.dim, self._batch_size, self._device)
 
 
 def load_picture_encoder(name: str = "dinov2-base", *, device: str = "cpu") -> PictureEncoder:

@@ -16,7 +16,7 @@ PACE = 0.5
 """What the learning rate is multiplied by from round to round."""
 
 SHARE = 0.2
-"""Overfitted share of all pictures at which a rate is low enough; at lower ones less of a subject came out."""
+"""Overfitted share of all pictures at which a rate is low enough; chosen on two development objects."""
 
 
 class LowerRate(Choosing):
