@@ -236,10 +236,15 @@ def test_the_recipe_itself_can_be_turned(tiny: Settings):
     ]
     assert rates == sorted(set(rates))
     assert len(rates) > 3
-    single = replace(tiny, batch=1, prior="published")
-    table = Task("dreambooth", Case("crab", 0), 1, single).trainer(True)
-    assert (table["batch"], table["prior"]) == (1, "published")
-    stems = {next(Plan(("crab",), FEW[:1], 1, 1, {"": one}).groups())[0][1].stem for one in (tiny, single)}
+    published = replace(tiny, recipe="published", steps=None)
+    table = Task("dreambooth", Case("crab", 0), 1, published).trainer(True)
+    assert (table["steps"], table["batch"], table["prior"]) == (400, 1, "published")
+    assert Task("dreambooth", Case("crab", 0), 1, published).trainer(False)["steps"] == recipes.PUBLISHED_OBJECT.steps
+    table = Task("dreambooth", Case("sunset", 0), 1, published).trainer(True)
+    assert (table["steps"], table["batch"], table["shared_timestep"]) == (250, 2, True)
+    with pytest.raises(DesiderataError, match="No recipe is called 'best'"):
+        replace(tiny, recipe="best")
+    stems = {next(Plan(("crab",), FEW[:1], 1, 1, {"": one}).groups())[0][1].stem for one in (tiny, published)}
     assert len(stems) == 2
     for name in ("dreambooth", "textual-inversion", "custom-diffusion"):
         tasks = {label: Task(name, Case("crab", 0), 1, one) for label, one in variants("pace", tiny).items()}

@@ -30,10 +30,21 @@ FOLLOWING = {"dreambooth-equal-steps": "additions", "random-equal-weight": "weig
 FOLLOWED = "uncertainty-balance"
 """The strategy that controls follow."""
 
-OVERFITTING = {"object": 6e-4, "style": 1e-4}
+OVERFITTING = {
+    "usual": {"object": 6e-4, "style": 1e-4},
+    "published": {"object": 6e-4, "style": 1e-4},
+}
 """Learning rates at which DreamBooth on the bundled generator overfits about as much as the authors' (OVF 0.40 where
-they have 0.36 for objects, 0.26 where they have 0.17 for styles), chosen on subjects, styles and seeds that the
-experiment does not use. At lower ones there is hardly anything to mend: the ablation learning-rate shows them."""
+they have 0.36 for objects, 0.26 where they have 0.17 for styles), by the recipe and the kind of the subject, chosen
+on subjects, styles and seeds that the experiment does not use. At lower ones there is hardly anything to mend: the
+ablation learning-rate shows them."""
+
+AS_PUBLISHED = {
+    "object": {"steps": 400, "batch": 1, "whole_batches": False, "prior": "published"},
+    "style": {"steps": 250, "batch": 2, "whole_batches": False, "shared_timestep": True},
+}
+"""What the authors' code does in a step, by the kind of the subject, on the bundled generator, which takes half as
+many of them: 800 and 500 are published."""
 
 SMALL = 128
 """Models of pictures up to so many pixels on a side are taught as the bundled one is, larger ones as published."""
@@ -85,12 +96,11 @@ class Task:
         said |= {"precision": "bfloat16" if settings.half else None}
         said |= {"class_pictures": settings.class_pictures} if "class_pictures" in table else {}
         if name == settings.trainer:
-            usual = OVERFITTING[self.case.kind] if small and name == "dreambooth" else None
-            said |= {
-                "learning_rate": settings.learning_rate or usual,
-                "prior": settings.prior,
-                "batch": settings.batch,
-            }
+            kind, recipe = self.case.kind, settings.recipe
+            if recipe == "published":
+                table |= AS_PUBLISHED[kind] | ({} if small else {"steps": table["steps"]})
+            usual = OVERFITTING[recipe][kind] if small and name == "dreambooth" else None
+            said |= {"learning_rate": settings.learning_rate or usual, "prior": settings.prior}
         table |= {key: value for key, value in said.items() if value is not None}
         return table | {"learning_rate": settings.pace * table["learning_rate"]}
 

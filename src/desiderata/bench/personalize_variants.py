@@ -56,6 +56,9 @@ ANCHORS = ("moji", "moji-6", "moji-12", "moji-36", "moji-b", "moji-c")
 """Sets of anchors: the eighteen, so many of them evenly spread, all with the further ones, and two other eighteens,
 each half of the first and half further ones, which share nothing with each other."""
 
+RECIPES = ("usual", "published")
+"""What a step of training is: what suits the model, or what the authors' code does."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -68,13 +71,14 @@ class Settings:
         adapter: Directory of the IP-Adapter that belongs to the generator; only its comparator needs one.
         trainer: How strategies teach: "dreambooth" or "dreambooth-lora".
         steps: Optimiser steps of every training; None for those of each trainer.
-        batch: Pictures of the subject in each of them; None for those of the strategies' trainer. At 1, as published,
-            a step that draws a picture of next to no weight is hardly one; in a larger batch it only has fewer
-            references, since AdamW makes up for small gradients.
-        learning_rate: Of the strategies' trainer; None for `personalize_task.OVERFITTING` on a small generator,
-            where that is DreamBooth, and for the trainer's own otherwise.
+        recipe: What a step of the strategies' trainer is, one of `RECIPES`. As published, an object's step is one
+            picture with one of the class, which takes its weight, and a step that draws a picture of next to no
+            weight is hardly one; in larger batches such a picture only takes the room of a reference, since AdamW
+            makes up for small gradients.
+        learning_rate: Of the strategies' trainer; None for the recipe's in `personalize_task.OVERFITTING` on a small
+            generator, where that is DreamBooth, and for the trainer's own otherwise.
         pace: Factor of the learning rate of every trainer, those of comparators included.
-        prior: How class pictures are weighed, see `Recipe.prior`; None for each trainer's own.
+        prior: How class pictures are weighed, see `Recipe.prior`; None for the recipe's.
         class_pictures: Pictures of the class for prior preservation; None for as many as suit the model.
         k: Directions learnt from in a round.
         samples: m, pictures drawn for each direction.
@@ -95,7 +99,7 @@ class Settings:
     adapter: str = ""
     trainer: str = "dreambooth"
     steps: int | None = None
-    batch: int | None = None
+    recipe: str = "usual"
     learning_rate: float | None = None
     pace: float = 1.0
     class_pictures: int | None = None
@@ -115,6 +119,8 @@ class Settings:
                 raise DesiderataError(f"{name} is {getattr(self, name)}, but must be at least 1: give more.")
         if self.anchors not in ANCHORS:
             raise DesiderataError(f"No anchors are called {self.anchors!r}: choose from {', '.join(ANCHORS)}.")
+        if self.recipe not in RECIPES:
+            raise DesiderataError(f"No recipe is called {self.recipe!r}: choose from {', '.join(RECIPES)}.")
 
     @property
     def generator(self) -> dict[str, Any]:

@@ -100,10 +100,9 @@ def personalize(
     ] = "",
     trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
     steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
-    batch: Annotated[
-        int,
-        typer.Option(min=0, help="Pictures of the subject in a step of the strategies' trainer; 0 for the usual."),
-    ] = 0,
+    recipe: Annotated[
+        str, typer.Option(help="What a step of the strategies' trainer is: usual, or published, as the authors' is.")
+    ] = "usual",
     prior: Annotated[
         str,
         typer.Option(help="Weight of class pictures: full, or published, that of the picture each is paired with."),
@@ -143,7 +142,7 @@ def personalize(
         adapter=adapter,
         trainer=trainer,
         steps=steps or None,
-        batch=batch or None,
+        recipe=recipe,
         prior=prior or None,
         learning_rate=learning_rate or None,
         class_pictures=None if class_pictures < 0 else class_pictures,
