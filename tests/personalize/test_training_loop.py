@@ -138,7 +138,7 @@ class TestLoop:
             steps = rng.integers(1000, size=n)
             noise = rng.standard_normal((n, 2, 3, 3), dtype=np.float32).astype(float)
             rng.random(n)
-            np.testing.assert_array_equal(seen.timesteps, steps)
+            np.testing.assert_array_equal(seen.timesteps, steps[draw.factors > 0])
             kept = work.noise.alphas_cumprod.double().numpy()[steps].reshape(n, 1, 1, 1)
             noisy = np.sqrt(kept) * work.latents[draw.rows].double().numpy() + np.sqrt(1 - kept) * noise
             error = np.float32(0.3) * noisy + np.float32(0.1) - noise
@@ -148,6 +148,19 @@ class TestLoop:
         np.testing.assert_allclose(grads, by_hand, rtol=2e-5)
         step = 0.01 * np.sign(by_hand)  # of AdamW, the first time
         np.testing.assert_allclose([float(v) for v in learnt.values()], np.array([0.3, 0.1]) - step, rtol=1e-4)
+
+    def test_pictures_of_no_weight_take_their_room_but_no_time(self):
+        recipe = Recipe(steps=8, batch=1)
+        net = Scale()
+        learnt = Loop(task(net, recipe, [1.0, 0.0]), recipe, Running(), 0).run()
+        rows = [row for batch in net.seen for row in batch.rows]
+        assert rows == [0] * 4
+        other = task(Scale(), recipe, [1.0, 0.0])
+        other.latents[1] += 1
+        again = Loop(other, recipe, Running(), 0).run()
+        assert all(torch.equal(learnt[name], again[name]) for name in learnt)
+        with pytest.raises(DesiderataError, match="no longer a number"):
+            Loop(task(Scale(), recipe, [float("nan")]), recipe, Running(), 0).run()
 
     def test_all_pictures_of_a_pass_share_a_timestep_where_told(self):
         recipe = Recipe(steps=4, batch=4, shared_timestep=True)

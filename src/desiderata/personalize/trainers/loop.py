@@ -169,7 +169,7 @@ class Loop:
         timesteps = torch.from_numpy(np.broadcast_to(drawn, shape[:1]).copy())
         noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
         chance = rng.random(shape[0])
-        mine = np.arange(shape[0])[self._crew.index :: self._crew.size]
+        mine = np.flatnonzero(draw.factors)[self._crew.index :: self._crew.size]  # of no weight: no gradient
         if not len(mine):
             return torch.zeros((), device=self._device)
         latents = task.latents[draw.rows[mine]].to(self._device)
