@@ -35,9 +35,9 @@ OVERFITTING = {
     "published": {"object": 3e-4, "style": 1e-4},
 }
 """Learning rates by the recipe and the kind of the subject: of those tried, in `results/personalize-recipes` and
-`results/personalize-recipes-published`, that at which DreamBooth on the bundled generator overfits most nearly as much
-as the authors' (OVF 0.36 for objects, 0.17 for styles), on subjects, styles and seeds that the experiment does not
-use. At lower ones there is hardly anything to mend."""
+`results/personalize-recipes-published`, that at which DreamBooth on the bundled generator overfits most nearly as
+much as the authors' (OVF 0.36 for objects, 0.17 for styles), on subjects, styles and seeds that the experiment does
+not use. At lower ones there is hardly anything to mend."""
 
 AS_PUBLISHED = {
     "object": {"steps": 400, "batch": 1, "whole_batches": False, "prior": "published"},
