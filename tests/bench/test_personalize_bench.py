@@ -236,6 +236,11 @@ def test_the_recipe_itself_can_be_turned(tiny: Settings):
     ]
     assert rates == sorted(set(rates))
     assert len(rates) > 3
+    assert [*variants("learning-rate", tiny, ("0.00045", "0.0001"))] == ["0.0001", "0.00045"]
+    with pytest.raises(DesiderataError, match=r"does not turn to 0\.5: choose from 0\.0001, 0\.0002"):
+        variants("learning-rate", tiny, ("0.5",))
+    with pytest.raises(DesiderataError, match="name one, or leave them out"):
+        variants("", tiny, ("0.5",))
     published = replace(tiny, recipe="published", steps=None)
     table = Task("dreambooth", Case("crab", 0), 1, published).trainer(True)
     assert (table["steps"], table["batch"], table["prior"]) == (400, 1, "published")

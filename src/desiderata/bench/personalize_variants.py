@@ -156,19 +156,31 @@ ABLATIONS = {
 found depends on the recipe of DreamBooth, on which it rests, and on those of comparators."""
 
 
-def variants(ablation: str, settings: Settings) -> dict[str, Settings]:
+def variants(ablation: str, settings: Settings, only: Sequence[str] = ()) -> dict[str, Settings]:
     """Return the settings of an ablation.
 
     Args:
         ablation: One of `ABLATIONS`; empty for none.
         settings: All other settings.
+        only: Values to turn it to, as people read them; all where none is given.
 
     Returns:
         By the value that is turned, as people read it; under "" alone where nothing is.
 
     Raises:
-        DesiderataError: There is no such ablation.
+        DesiderataError: There is no such ablation, or it has no such value.
     """
+    every = _every(ablation, settings)
+    if only and not ablation:
+        raise DesiderataError("Values belong to an ablation: name one, or leave them out.")
+    if unknown := [value for value in only if value not in every]:
+        raise DesiderataError(
+            f"The ablation {ablation} does not turn to {', '.join(unknown)}: choose from {', '.join(every)}."
+        )
+    return {label: one for label, one in every.items() if not only or label in only}
+
+
+def _every(ablation: str, settings: Settings) -> dict[str, Settings]:
     if not ablation:
         return {"": settings}
     if ablation not in ABLATIONS:

@@ -92,6 +92,7 @@ def personalize(
     ablation: Annotated[
         str, typer.Option(help="Turn one setting: lambda, anchors, k, m, sets, prior, learning-rate or pace.")
     ] = "",
+    values: Annotated[str, typer.Option(help="Only these values of it, with commas between; all.")] = "all",
     model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
     encoder: Annotated[str, typer.Option(help="A CLIP model's name, directory or hub id.")] = "moji-clip",
     judge: Annotated[str, typer.Option(help="A judge network's name or directory.")] = "moji-judge",
@@ -154,7 +155,8 @@ def personalize(
     )
     every = tuple(name for name in METHODS if adapter or name != "ip-adapter")
     wanted = (FOLLOWED,) if ablation and strategies == "all" else _listed(strategies, every)
-    plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, variants(ablation, settings), first_seed)
+    turned = variants(ablation, settings, () if values == "all" else _listed(values, ()))
+    plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, turned, first_seed)
     with bar("Running", quiet=json) as progress:
         results = run_plan(plan, out, processes, progress)
     text = write_summary(results, out, ablation)
