@@ -36,8 +36,8 @@ OVERFITTING = {
 }
 """Learning rates by the recipe and the kind of the subject: of those tried, that at which DreamBooth alone overfits
 most nearly as much as the authors' (OVF 0.36 for objects, 0.17 for styles); at lower ones there is hardly anything to
-mend. For the usual recipe it was chosen on other subjects than the experiment's (`results/personalize-recipes`), which
-turned out to overfit half as much; for the published one on the experiment's own, at a seed that it does not use
+mend. For the usual recipe it was chosen on other subjects than the experiment's, which turned out to overfit half as
+much (`results/personalize-recipes`); for the published one on the experiment's own, at a seed that it does not use
 (`results/personalize-rates`)."""
 
 AS_PUBLISHED = {
