@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -149,12 +150,16 @@ class TestLoop:
         step = 0.01 * np.sign(by_hand)  # of AdamW, the first time
         np.testing.assert_allclose([float(v) for v in learnt.values()], np.array([0.3, 0.1]) - step, rtol=1e-4)
 
-    def test_pictures_of_no_weight_take_their_room_but_no_time(self):
+    def test_pictures_of_no_weight_take_their_room_and_do_nothing(self):
         recipe = Recipe(steps=8, batch=1)
         net = Scale()
-        learnt = Loop(task(net, recipe, [1.0, 0.0]), recipe, Running(), 0).run()
-        rows = [row for batch in net.seen for row in batch.rows]
-        assert rows == [0] * 4
+        seen: list[tuple[float, float]] = [(1.0, net.times.item())]
+        running = Running(watch=lambda _step, loss: seen.append((loss, net.times.item())))
+        learnt = Loop(task(net, recipe, [1.0, 0.0]), recipe, running, 0).run()
+        assert [row for batch in net.seen for row in batch.rows] == [0] * 4
+        assert sum(loss == 0 for loss, _ in seen) == 4
+        for (_, before), (loss, after) in pairwise(seen):
+            assert (before != after) == (loss != 0), "not even momentum may move it"
         other = task(Scale(), recipe, [1.0, 0.0])
         other.latents[1] += 1
         again = Loop(other, recipe, Running(), 0).run()

@@ -136,11 +136,14 @@ class Loop:
         return self.learnt()
 
     def _step(self, number: int) -> float:
+        draws = self._task.schedule.step(number)
+        if not any(draw.factors.any() for draw in draws):
+            return 0.0  # of pictures of no weight alone: not even momentum moves
         rng = stream(self._seed, "train", number)
         torch.manual_seed(int(rng.integers(2**62)))  # for a network with dropout
         self._optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self._device)
-        for draw in self._task.schedule.step(number):
+        for draw in draws:
             loss += self._pass(draw, rng)
         self._crew.add_up(self._gradients())
         self._crew.add_up([loss])
