@@ -74,7 +74,7 @@ def test_a_generator_is_taught_and_goes_on_by_itself(call: Call, capsys: Capture
         "references": 2,
         "seed": 3,
         "round": said["round"],
-        "warning": None,
+        "warning": "Not square, and learnt without what is beyond the middle: 2 of 2 pictures.",
     }
     assert said["round"]["number"] == 0
     assert {"txt_aln", "img_aln", "ovf"} <= set(said["round"]["metrics"])
@@ -171,6 +171,7 @@ def test_a_person_picks(call: Call, capsys: Capture):
     out = " ".join(capsys.readouterr().out.split())
     assert "look at the pictures in run/rounds/001/candidates, one folder for each sentence, and pick up to 1:" in out
     assert call("personalize", "pick", "run")[0] == 2
+    assert "does not exist" in call("personalize", "pick", "run", "nosuch.png")[1]["error"]
     assert call("personalize", "pick", "run", "--none", first["pictures"][0])[0] == 2
     status, refused = call("personalize", "pick", "run", first["pictures"][0], second["pictures"][0])
     assert (status, "a round learns from 1" in refused["error"]) == (2, True)
@@ -359,6 +360,8 @@ def test_each_half_points_to_the_other(run: Path, call: Call, tmp_path: Path):
 
 def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     words = [*NEW, *QUICK]
+    for photo in Path("photos").iterdir():
+        Image.open(photo).resize((24, 24)).save(photo)
     assert call(*words)[1]["warning"].startswith("moji-diffusion knows drawn scenes")
     shutil.rmtree("run")
     capsys.readouterr()
@@ -366,6 +369,17 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     warning = capsys.readouterr().err
     assert warning.startswith("moji-diffusion knows drawn scenes")
     assert "Cannot understand 'toy' in 'a toy " in warning
+    shutil.rmtree("run")
+    first = sorted(Path("photos").iterdir())[0]
+    Image.new("RGB", (40, 20)).save(first)
+    given = len([*Path("photos").iterdir()])
+    told = call(*words)[1]["warning"]
+    assert told.startswith(f"Not square, and learnt without what is beyond the middle: 1 of {given} pictures. moji-")
+    warning = call("personalize", "sample", "run", "a <subject> in a quasar", "-n", "1")[1]["warning"]
+    assert warning.startswith("moji-diffusion draws what it can. Cannot understand 'quasar'")
+    assert call("personalize", "sample", "run", "a <subject> in the snow", "-n", "1")[1]["warning"] is None
+    status, said = call("personalize", "sample", "run", " ")
+    assert (status, said["error"].startswith("A sentence is empty")) == (2, True)
 
 
 # Progress

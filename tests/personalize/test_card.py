@@ -20,11 +20,22 @@ def card(form: str, base: str) -> GeneratorCard:
 def test_the_lines_of_a_card_name_a_base_that_can_be_loaded(form: str):
     lines = card(form, BUNDLED).usage("out")
     ast.parse(lines)
-    assert f"from_pretrained(locate('{BUNDLED}'))" in lines
+    assert f"from_pretrained(locate('{BUNDLED}'), torch_dtype=torch.float32)" in lines
     named: dict = {}
     exec("\n".join(line for line in lines.splitlines() if line.startswith("from desiderata")), named)
     assert named["locate"](BUNDLED) == locate(BUNDLED)
     assert 'from_pretrained("owner/model")' in card(form, "owner/model").usage("out")
+
+
+@pytest.mark.filterwarnings("ignore")  # of diffusers and transformers, about what is theirs
+def test_the_base_that_a_card_loads_draws_with_plain_diffusers():
+    lines = [line for line in card("lora", BUNDLED).usage("out").splitlines() if "load_lora" not in line]
+    pipeline: dict = {}
+    exec("\n".join(lines[:-1]), pipeline)
+    pipeline["pipeline"].set_progress_bar_config(disable=True)
+    drawn: dict = {}
+    exec(f"drawn = {lines[-1]}", pipeline, drawn)
+    assert drawn["drawn"].size == (64, 64)
 
 
 def test_a_whole_pipeline_needs_nothing_but_diffusers():

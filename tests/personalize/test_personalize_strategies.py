@@ -137,7 +137,8 @@ def test_uncertainty_stops_when_fewer_than_k_directions_are_undecided():
     room = Room(bias=50.0)  # every picture is what was asked for
     assert propose("uncertainty-balance", room) == []
     assert room.noted[0].stopped.startswith("It is undecided about no sentence whether to draw what is asked")
-    assert room.noted[0].stopped.endswith("and a round learns from 3 (GAL, Eq. 10).")
+    sentences = len(room.found.shares)
+    assert room.noted[0].stopped.endswith(f" asked: {sentences}), and a round learns from 3 (GAL, Eq. 10).")
     assert room.noted[0].openness == 0
     room = Room(bias=50.0)
     assert len(propose("clip-feedback", room)) == 3, "others do not stop by themselves"

@@ -44,7 +44,7 @@ def run_(
     JSON: run, rounds [{number, examples, metrics}], stopped (why it asked for nothing more, or null), open
     [{id, text, pictures}] (for a person to pick from).
     """
-    with opened(run, json) as (campaign, told):
+    with opened(run, json, lines=True) as (campaign, told):
         from desiderata.personalize.answers import OwnSamples
 
         campaign.settle()  # a campaign that was stopped while it learnt
@@ -69,7 +69,7 @@ def run_(
     if still_open:
         _show_open(campaign, run, still_open)
     elif why:
-        print(f"It stopped by itself after round {closed[-1].number}: {why}")
+        print(f"It stopped by itself after round {closed[-1].number}. {why}")
     elif done >= rounds:
         print(f"Nothing to do: {run} has {count(done, 'round')} already; more with --rounds {done + 1}.")
     if not still_open:
@@ -143,11 +143,11 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     if rounds:
         show_rounds(campaign)
     else:
-        print("Nothing is learnt yet, because the campaign was stopped while it was made.")
+        print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:
         _show_open(campaign, run, still_open)
     elif why:
-        print(f"It stopped by itself after round {rounds[-1].number}: {why}")
+        print(f"It stopped by itself after round {rounds[-1].number}. {why}")
     else:
         print(f"Next: {command('personalize', 'run', run)}")
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,11 +144,13 @@ def new(
     if not unfinished:
         _check_pictures(images)
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
-    warning = _beyond_the_bundled(subject, setting, kind) if model == BUNDLED else None
+    warning = " ".join(
+        [_cropped(images), _beyond_the_bundled(subject, setting, kind) if model == BUNDLED else ""]
+    ).strip()
     if warning and not json:
         print(warning, file=sys.stderr)  # before minutes are spent on it
     if unfinished:
-        with opened(run, json) as (campaign, _):
+        with opened(run, json, lines=True) as (campaign, _):
             campaign.settle()
     else:
         campaign = _made(run, images, wanted, quiet=json)
@@ -166,13 +169,29 @@ def new(
                 "references": references,
                 "seed": seed,
                 "round": round_json(first),
-                "warning": warning,
+                "warning": warning or None,
             }
         )
         return
     named = f"{placeholder} {subject}".strip()
     print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
-    print(f"Next: {command('personalize', 'run', run)}")
+    then = "report" if strategy == "dreambooth" else "run"  # that asks for nothing more
+    print(f"Next: {command('personalize', then, run)}")
+
+
+def _cropped(images: Path) -> str:
+    """Return how many pictures of the subject lose their edges; empty for none."""
+    from PIL import Image, UnidentifiedImageError
+
+    from desiderata.worlds.folder import image_files
+
+    files, oblong = image_files(images), 0
+    for path in files:
+        with suppress(OSError, UnidentifiedImageError, Image.DecompressionBombError), Image.open(path) as picture:
+            oblong += picture.width != picture.height  # what cannot be read is refused elsewhere
+    if not oblong:
+        return ""
+    return f"Not square, and learnt without what is beyond the middle: {oblong} of {count(len(files), 'picture')}."
 
 
 def _beyond_the_bundled(subject: str, settings: list[str], kind: str) -> str:
@@ -290,7 +309,7 @@ def _place(model: str | None) -> str | None:
 
 
 def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool) -> "Campaign":
-    with stages("Loading the models", quiet) as show:
+    with stages("Loading the models", quiet, lines=True) as show:
         from desiderata.personalize.quickstart import new_campaign
 
         return new_campaign(run, images, **wanted, progress=Told(show))

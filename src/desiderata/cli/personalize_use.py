@@ -1,18 +1,21 @@
 """`desiderata personalize sample | export | report`: using and looking at a generator that was taught."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from desiderata.cli.output import AsJson, command, count, show_json
+from desiderata.cli.personalize_new import BUNDLED
 from desiderata.cli.taught import AtRound, TaughtRun, check_apart, check_learnt, figures, opened
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
+    from desiderata.personalize.subject import Subject
 
 
 def sample(
@@ -34,6 +37,7 @@ def sample(
     JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}], warning
     (null where there is none).
     """
+    _check_said(prompts)
     folder = out or run / "samples"
     with opened(run, json) as (campaign, told):
         from desiderata.files import check_writable
@@ -49,7 +53,10 @@ def sample(
         drawn = learner.personalised.sample(said, seeds, progress=lambda done, total: told("Drawing", done, total))
     pictures = [_kept(folder, closed, one) for one in drawn]
     nameless = next((prompt for prompt in prompts if subject.named() not in subject.said(prompt)), None)
-    warning = f"{nameless!r} was drawn without the subject: write <subject> where it belongs." if nameless else None
+    warning = f"{nameless!r} was drawn without the subject: write <subject> where it belongs." if nameless else ""
+    if campaign.config.generator["name"] == BUNDLED:
+        warning = f"{warning} {_not_understood(subject, prompts)}".strip()
+    warning = warning or None
     if json:
         show_json({"run": str(run), "round": closed, "pictures": pictures, "warning": warning})
         return
@@ -129,6 +136,29 @@ def report(
         show_json({"run": str(run), "report": str(path)})
     else:
         print(f"Written: {path}")
+
+
+def _check_said(prompts: Sequence[str]) -> None:
+    """Refuse to draw what nobody asked for.
+
+    Raises:
+        DesiderataError: A sentence is empty.
+    """
+    if not all(prompt.strip() for prompt in prompts):
+        raise DesiderataError('A sentence is empty: say what to draw, such as "a <subject> in the snow".')
+
+
+def _not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
+    """Return which words of a sentence the bundled generator has never seen, the subject's own left out."""
+    from desiderata.worlds.moji.reader import CannotParse, parse
+
+    stand_in = "cat" if subject.kind == "object" else ""
+    for prompt in prompts:
+        try:
+            parse(subject.said(prompt).replace(subject.named(), stand_in).strip())
+        except CannotParse as error:
+            return f"{BUNDLED} draws what it can. {error}"
+    return ""
 
 
 def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:

@@ -62,18 +62,19 @@ class Told:
 
 
 @contextmanager
-def opened(run: Path, quiet: bool) -> "Iterator[tuple[Campaign, Told]]":
+def opened(run: Path, quiet: bool, lines: bool = False) -> "Iterator[tuple[Campaign, Told]]":
     """Open a run with its models, and show what it is busy with while the block runs.
 
     Args:
         run: Its directory.
         quiet: Show nothing.
+        lines: Where there is no terminal for a bar, print a line for each thing that is being done.
 
     Yields:
         The campaign, and what shows its steps.
     """
     check_installed()
-    with stages("Opening the campaign", quiet) as show:
+    with stages("Opening the campaign", quiet, lines) as show:
         from desiderata.campaign.config import Config
         from desiderata.personalize.build import open_run
 

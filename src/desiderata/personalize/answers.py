@@ -134,7 +134,6 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
         DesiderataError: Nothing is asked, a picture is no candidate of this round, or there are more than the
             strategy takes in a round.
     """
-    campaign.settle()
     number = max((query.round for query in campaign.queries), default=0)
     queries = [query for query in campaign.queries if query.round == number]
     chosen = _by_query(campaign, queries, pictures) if queries else {}
@@ -145,6 +144,7 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
     total, most = sum(map(len, chosen.values())), _most(campaign)
     if total > most:
         raise DesiderataError(f"{total} pictures were picked, and a round learns from {most}: leave some out.")
+    campaign.settle()  # a round whose learning was cut off; only now, since it takes minutes
     for query in queries:
         mine = [picture for picture in chosen.get(query.id, []) if digest_of(picture) not in told]
         if mine:

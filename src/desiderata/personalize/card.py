@@ -79,11 +79,12 @@ class GeneratorCard:
         prompt = self.subject.prompt("{} in the snow" if self.subject.kind == "object" else "a house {}")
         settings = ", ".join(f"{name}={value:g}" for name, value in self.sampling.items())
         bundled = self.base in MODELS and MODELS[self.base].bundled
-        base = f"locate({self.base!r})" if bundled else f'"{self.base}"'
+        # The bundled one is kept in half precision, which transformers would compute its words in, and diffusers not.
+        base = f"locate({self.base!r}), torch_dtype=torch.float32" if bundled else f'"{self.base}"'
         loads = LOADS[self.form].replace('"BASE"', base).replace("WORD", self.subject.placeholder)
         lines = ["from diffusers import StableDiffusionPipeline", loads]
         if bundled and "locate" in loads:
-            lines.insert(0, "from desiderata.foundation.registry import locate")
+            lines[:0] = ["import torch", "from desiderata.foundation.registry import locate"]
         if self.form == "adapted":
             lines.insert(1, "from safetensors.torch import load_file")
             settings += ", ip_adapter_image_embeds=[seen]"

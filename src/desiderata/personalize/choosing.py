@@ -178,9 +178,10 @@ def by_entropy(found: Appraisal, k: int) -> str:
         return ""
     undecided = int((found.entropies > 0).sum())
     about = f"about {undecided} of {len(found.entropies)} sentences" if undecided else "about no sentence"
+    asked = int(((found.shares == 0) & found.usable.any(1)).sum())
     return (
-        f"It is undecided {about} whether to draw what is asked or what surrounds the references, and a round learns "
-        f"from {k} (GAL, Eq. 10)."
+        f"It is undecided {about} whether to draw what is asked or what surrounds the references (what is asked: "
+        f"{asked}), and a round learns from {k} (GAL, Eq. 10)."
     )
 
 
