@@ -138,7 +138,7 @@ def test_uncertainty_stops_when_fewer_than_k_directions_are_undecided():
     assert propose("uncertainty-balance", room) == []
     assert room.noted[0].stopped.startswith("It is undecided about no sentence whether to draw what is asked")
     sentences = len(room.found.shares)
-    assert room.noted[0].stopped.endswith(f" asked: {sentences}), and a round learns from 3 (GAL, Eq. 10).")
+    assert room.noted[0].stopped.endswith(f", draws {sentences} as asked, and a round learns from 3 (GAL, Eq. 10).")
     assert room.noted[0].openness == 0
     room = Room(bias=50.0)
     assert len(propose("clip-feedback", room)) == 3, "others do not stop by themselves"

@@ -180,8 +180,8 @@ def by_entropy(found: Appraisal, k: int) -> str:
     about = f"about {undecided} of {len(found.entropies)} sentences" if undecided else "about no sentence"
     asked = int(((found.shares == 0) & found.usable.any(1)).sum())
     return (
-        f"It is undecided {about} whether to draw what is asked or what surrounds the references (what is asked: "
-        f"{asked}), and a round learns from {k} (GAL, Eq. 10)."
+        f"It is undecided {about} whether to draw what is asked or what surrounds the references, draws {asked} "
+        f"as asked, and a round learns from {k} (GAL, Eq. 10)."
     )
 
 
