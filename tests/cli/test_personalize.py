@@ -159,7 +159,7 @@ def test_a_round_that_is_stopped_goes_on_to_the_same_end(call: Call, monkeypatch
 # A person picks
 
 
-def test_a_person_picks(call: Call, capsys: Capture):
+def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     assert call(*made("--strategy", "human"))[0] == 0
     status, said = call("personalize", "run", "run")
     assert status == 0
@@ -171,7 +171,9 @@ def test_a_person_picks(call: Call, capsys: Capture):
     out = " ".join(capsys.readouterr().out.split())
     assert "look at the pictures in run/rounds/001/candidates, one folder for each sentence, and pick up to 1:" in out
     assert call("personalize", "pick", "run")[0] == 2
-    assert "does not exist" in call("personalize", "pick", "run", "nosuch.png")[1]["error"]
+    with monkeypatch.context() as patched:  # nothing is learnt before the pictures are looked at
+        patched.setattr(Campaign, "settle", lambda _: pytest.fail("it would learn for minutes"))
+        assert "does not exist" in call("personalize", "pick", "run", "nosuch.png")[1]["error"]
     assert call("personalize", "pick", "run", "--none", first["pictures"][0])[0] == 2
     status, refused = call("personalize", "pick", "run", first["pictures"][0], second["pictures"][0])
     assert (status, "a round learns from 1" in refused["error"]) == (2, True)
