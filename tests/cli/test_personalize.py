@@ -17,6 +17,7 @@ from desiderata.cli import demo_generator, main, personalize_new, taught
 from desiderata.cli.progress import stages
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
+from desiderata.personalize import build
 from desiderata.personalize.learner import PersonalizeLearner
 from desiderata.personalize.recipes import TRAINERS
 from desiderata.personalize.strategies import STRATEGIES
@@ -169,7 +170,11 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert len(first["pictures"]) == 3
     assert main(["personalize", "status", "run"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "look at the pictures in run/rounds/001/candidates, one folder for each sentence, and pick up to 1:" in out
+    assert (
+        "look at run/rounds/001/candidates.png and the pictures in run/rounds/001/candidates, one folder for" in out
+    )
+    with Image.open("run/rounds/001/candidates.png") as page:
+        assert page.size == (3 * 128, 20 + len(ANCHORS) * (128 + 20))
     assert call("personalize", "pick", "run")[0] == 2
     with monkeypatch.context() as patched:  # nothing is learnt before the pictures are looked at
         patched.setattr(Campaign, "settle", lambda _: pytest.fail("it would learn for minutes"))
@@ -217,7 +222,15 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
     captured = capsys.readouterr()
     assert captured.err == "'a toy' was drawn without the subject: write <subject> where it belongs.\n"
     assert captured.out == "elsewhere/00-a-toy-0.png\n"
-    for words in (["sample", "run", "x", "--out", "photos/new"], ["export", "run", "photos/new"]):
+    status, said = call("personalize", "sample", "run", "a <subject>", "<subject>", "-n", "3", "--sheet", "all.png")
+    assert (status, said["sheet"], len(said["pictures"])) == (0, "all.png", 6)
+    with Image.open("all.png") as page:
+        assert page.size == (3 * 128, 20 + 2 * (128 + 20))
+    for words in (
+        ["sample", "run", "x", "--out", "photos/new"],
+        ["sample", "run", "x", "--sheet", "photos/all.png"],
+        ["export", "run", "photos/new"],
+    ):
         status, said = call("personalize", *words)
         assert (status, "which is never written to" in said["error"]) == (2, True)
     assert call("personalize", "sample", "run", "x", "--round", "1")[0] == 2
@@ -306,6 +319,10 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--trainer", "hypnosis"], "No trainer is called 'hypnosis'"),
         (["--trainer", "ip-adapter"], "needs an adapter that was trained for"),
         (["--placeholder", ""], "An object without a placeholder would be learnt as every toy"),
+        (["--placeholder", "table"], "is a word of the subject or of what surrounds it"),
+        (["--k", "9"], "A round is to learn from 9 sentences, and there are 4"),
+        (["--device", "gpu"], "No device is called 'gpu'"),
+        (["--precision", "half"], "precision is 'half'"),
         (["--adapter", "x"], "--adapter goes with --trainer ip-adapter"),
         (["--anchors", "martian"], "no pool of anchors called 'martian'"),
         (["--anchors", "plain.txt"], "where the subject belongs"),
@@ -313,7 +330,10 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--seed", str(2**32)], "out of range"),
     ],
 )
-def test_names_that_mean_nothing(more: list[str], says: str, call: Call, tmp_path: Path):
+def test_names_that_mean_nothing(
+    more: list[str], says: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(build.Models, "of", lambda config: pytest.fail("models are loaded, which takes long"))
     (tmp_path / "empty").mkdir()
     photos(tmp_path / "run.d")
     lines(tmp_path / "plain.txt", ["a toy in the snow"])
@@ -371,6 +391,9 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     warning = capsys.readouterr().err
     assert warning.startswith("moji-diffusion knows drawn scenes")
     assert "Cannot understand 'toy' in 'a toy " in warning
+    assert "Its words: `desiderata models words`." in warning
+    shutil.rmtree("run")
+    assert "'cat' is one of its words" in call(*words, "--placeholder", "cat")[1]["warning"]
     shutil.rmtree("run")
     first = sorted(Path("photos").iterdir())[0]
     Image.new("RGB", (40, 20)).save(first)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from desiderata.foundation.sampling import Generation, Sampling
 from desiderata.personalize import build
-from desiderata.personalize.build import Models
+from desiderata.personalize.models import Models
 from desiderata.personalize.trainers.recipe import Recipe
 
 SIZE = 16

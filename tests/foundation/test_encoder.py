@@ -17,6 +17,7 @@ from desiderata.campaign.config import Config
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
 from desiderata.foundation import hub
+from desiderata.foundation.device import check_device
 from desiderata.foundation.encoder import ClipEncoder, load_encoder
 from desiderata.foundation.registry import BUNDLED_ROOT, content_key, load_pretrained, locate
 
@@ -301,9 +302,24 @@ def test_what_is_no_sentence_is_refused(folder: Path):
         load_encoder(str(folder)).texts(["a cat", None])
 
 
+@pytest.mark.parametrize(("device", "says"), [("gpu", "No device is called 'gpu'"), ("cuda:99", "'cuda:99'")])
+def test_a_device_is_looked_for_without_a_model(device: str, says: str):
+    with pytest.raises(DesiderataError, match=says) as error:
+        check_device(device)
+    assert one_sentence(error)
+    check_device("cpu")
+
+
+def test_a_model_of_another_kind_is_refused_by_its_name():
+    with pytest.raises(DesiderataError, match="moji-diffusion is no encoder") as error:
+        load_encoder("moji-diffusion")
+    assert "moji-judge" not in str(error.value)
+    assert one_sentence(error)
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_there_is_not_is_named(device: str, folder: Path):
-    with pytest.raises(DesiderataError, match=f"cannot be put on the device '{device}'") as error:
+    with pytest.raises(DesiderataError, match=f"can be put on the device '{device}'") as error:
         load_encoder(str(folder), device=device)
     assert one_sentence(error)
 

@@ -70,6 +70,12 @@ def test_subjects_that_mean_nothing(change: dict, says: str):
         Subject.read({**TOY.table(), **change})
 
 
+@pytest.mark.parametrize("placeholder", ["toy", "Wooden"])
+def test_a_placeholder_that_means_something_is_refused(placeholder: str):
+    with pytest.raises(DesiderataError, match=f"'{placeholder}' is a word of the subject or of what surrounds it"):
+        Subject.of("toy", setting="on a wooden table", placeholder=placeholder)
+
+
 def test_there_are_as_many_as_published_and_none_twice():
     for kinds in (*pools.POOLS.values(), *pools.TESTS.values()):
         for templates in kinds.values():

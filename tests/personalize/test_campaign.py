@@ -20,7 +20,7 @@ from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.foundation.picture_encoder import load_picture_encoder
 from desiderata.foundation.sampling import Sampling
-from desiderata.personalize import build
+from desiderata.personalize import models
 from desiderata.personalize.answers import (
     NOT_PICKED,
     OwnSamples,
@@ -31,8 +31,9 @@ from desiderata.personalize.answers import (
     pick,
     weights_of,
 )
-from desiderata.personalize.build import Models, create, open_run
+from desiderata.personalize.build import create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
+from desiderata.personalize.models import Models
 from desiderata.personalize.quickstart import new_campaign
 from desiderata.personalize.recipes import TRAINERS, default_trainer, make_trainer
 from desiderata.personalize.strategies import make_strategy
@@ -164,6 +165,7 @@ def test_a_person_picks_from_a_folder_of_copies(tmp_path: Path):
     copies.mkdir()
     Image.open(files[1]).save(copies / "nice.png")
     Image.open(candidate_files(made, queries[0])[2]).save(copies / "nicer.png")
+    Image.open(candidate_files(made, queries[0])[2]).save(copies / "nicer (1).png")  # counts once
     picture(1).save(copies / "notes.png")
     with pytest.raises(DesiderataError, match=r"notes\.png is none of the pictures"):
         pick(made, copies)
@@ -261,7 +263,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def judge(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(build, "load_encoder", lambda _name, **_: Judge())
+    monkeypatch.setattr(models, "load_encoder", lambda _name, **_: Judge())
 
 
 @pytest.fixture

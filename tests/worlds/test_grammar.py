@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from desiderata.errors import DesiderataError
 from desiderata.worlds.moji import lexicon
 from desiderata.worlds.moji.catalogue import CLASSES, CONCEPTS
-from desiderata.worlds.moji.grammar import LONGEST, CannotParse, GroupRequest, Request, caption, fulfils, parse
-from desiderata.worlds.moji.reader import _spoken
+from desiderata.worlds.moji.grammar import (
+    LONGEST,
+    CannotParse,
+    GroupRequest,
+    Request,
+    caption,
+    fulfils,
+    parse,
+)
+from desiderata.worlds.moji.reader import _spoken, vocabulary
 from desiderata.worlds.moji.scene import BACKGROUNDS, MOST_OBJECTS, RELATIONS, STYLES, Group, Scene
 
 COUNTS = [(1,), (2,), (3,), (1, 1), (2, 1), (1, 2), (1, 1, 1)]
@@ -136,6 +144,7 @@ def test_no_phrase_means_two_things():
         ("a cat in the jungle", "jungle", "on the beach"),
         ("a zebra on the grass", "zebra", "two cats next to a dog"),
         ("a girafe on the grass", "girafe", "'giraffe'"),
+        ("a toy on the grass", "toy", "two cats next to a dog"),
         ("a red cat", "red", "on a red background"),
         ("four cats", "four", "one, two or three"),
         ("7 cats", "7", "one, two or three"),
@@ -191,6 +200,18 @@ def test_any_jumble_of_known_words_is_read_or_refused(words: list[str]):
     except CannotParse:
         return
     assert 1 <= sum(min(group.counts) for group in request.groups) <= MOST_OBJECTS
+
+
+def test_what_is_listed_is_understood():
+    listed = vocabulary()
+    for thing in listed["things"]:
+        assert len(parse(f"a {thing}").groups) == 1
+    for place in listed["places"]:
+        assert parse(f"a cat {place}").background
+    for style in listed["styles"]:
+        assert parse(f"a cat {style}").style
+    for relation in listed["relations"]:
+        assert parse(f"a cat {relation} a dog").relation
 
 
 def test_a_refusal_survives_pickling():

@@ -21,8 +21,9 @@ from desiderata.campaign.oracle import Oracle
 from desiderata.foundation.judge import Judge, load_judge
 from desiderata.personalize.anchors import anchors_of
 from desiderata.personalize.answers import OwnSamples, Picker, additions_of, weights_of
-from desiderata.personalize.build import Models, create, open_run
+from desiderata.personalize.build import create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
+from desiderata.personalize.models import Models
 from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.teaching import Progress
 

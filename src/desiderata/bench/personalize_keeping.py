@@ -23,6 +23,7 @@ from desiderata.personalize.selection import selections
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.tensors import unpack
 from desiderata.personalize.uncertainty import overfitted
+from desiderata.report.sheet import sheet
 
 SHOWN = 6
 """How many test prompts, evenly spread, the first picture of every round is kept of."""
@@ -74,12 +75,7 @@ def keep_pictures(campaign: Campaign, name: Path, encoder: Encoder) -> None:
         rows.append([np.zeros_like(given[0].image) if not images or images[0] is None else images[0]
                      for _, images in shown])  # fmt: skip
     side = min(SIDE, max(image.shape[0] for row in rows[1:] for image in row))
-    sheet = Image.new("RGB", (side * max(map(len, rows)), side * len(rows)))
-    for down, row in enumerate(rows):
-        for across, image in enumerate(row):
-            small = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
-            sheet.paste(small, (side * across, side * down))
-    write_bytes(name.with_name(f"{name.name}.png"), to_png(sheet))
+    write_bytes(name.with_name(f"{name.name}.png"), to_png(sheet(rows, side)))
     _keep_candidates(campaign, name, encoder, encoder.images([one.image for one in given]))
 
 
@@ -118,8 +114,8 @@ def shown_prompts(prompts: int) -> list[int]:
 
 def sheet_rows(path: Path, rounds: int) -> list[list[NDArray[np.uint8]]]:
     """Return the pictures of a sheet, references first, then round after round."""
-    with Image.open(path) as sheet:
-        pixels = np.asarray(sheet.convert("RGB"))
+    with Image.open(path) as page:
+        pixels = np.asarray(page.convert("RGB"))
     side = pixels.shape[0] // (rounds + 1)
     return [
         [pixels[down : down + side, across : across + side] for across in range(0, pixels.shape[1], side)]

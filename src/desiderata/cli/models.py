@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="List, describe and train pretrained models.")
     group.command("list")(list_models)
     group.command()(info)
+    group.command()(words)
     group.command()(train)
     group.command()(evaluate)
     app.add_typer(group, name="models")
@@ -108,6 +109,22 @@ def info(
         print(f"{name}: {model.about}. It is not in this installation ({folder} is missing).")
         return
     print(f"{folder} ({(size or 0) / 1e6:.1f} MB)\n\n{card.split('---', 2)[-1].strip()}")
+
+
+def words(json: AsJson = False) -> None:
+    """List what the bundled models have words for: they know drawn scenes of these, and nothing else.
+
+    JSON: things, places, styles, relations.
+    """
+    from desiderata.worlds.moji.reader import vocabulary
+
+    known = vocabulary()
+    if json:
+        show_json(dict(known))
+        return
+    for kind, names in known.items():
+        print(f"{kind}: {', '.join(names)}\n")
+    print('As in "two cats next to a dog on the beach, in sepia"; at most three things in a picture.')
 
 
 def _entry(name: str) -> "ModelEntry":

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query
 
+SIDE = 128
+"""Of the pictures on a sheet, in pixels."""
+
 ROUNDS = 3
 """After the first, which is plain DreamBooth: four in all, as published."""
 
@@ -54,6 +57,7 @@ def run_(
             campaign.run(OwnSamples(campaign), rounds, told.decided)
         elif done < rounds:
             campaign.ask()
+            _write_sheet(campaign)
     closed, still_open, why = campaign.rounds, _open(campaign), _stopped(campaign)
     if json:
         show_json(
@@ -146,10 +150,10 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:
         _show_open(campaign, run, still_open)
-    elif why:
-        print(f"It stopped by itself after round {rounds[-1].number}. {why}")
     else:
-        print(f"Next: {command('personalize', 'run', run)}")
+        if why:
+            print(f"It stopped by itself after round {rounds[-1].number}. {why}")
+        print(f"Next: {command('personalize', 'report' if why else 'run', run)}")
 
 
 def _check_given(pictures: list[Path] | None, none: bool) -> None:
@@ -182,6 +186,20 @@ def _stopped(campaign: "Campaign") -> str:
     return found.stopped if found else ""
 
 
+def _write_sheet(campaign: "Campaign") -> None:
+    """Put all pictures that a person may pick among on one page, numbered as their folders and files are."""
+    from desiderata.campaign.images import to_png
+    from desiderata.files import write_bytes
+    from desiderata.personalize.answers import candidate_row
+    from desiderata.report.sheet import sheet
+
+    queries = [query for query in campaign.queries if query.status == "open"]
+    if queries and campaign.path:
+        titles = [f"{query.proposal.evidence['anchor']:02.0f}  {query.text}" for query in queries]
+        page = sheet([candidate_row(campaign, query) for query in queries], SIDE, titles)
+        write_bytes(campaign.path / "rounds" / f"{queries[0].round:03d}" / "candidates.png", to_png(page))
+
+
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
     if not by_hand(campaign):
         print(f"{count(len(still_open), 'picture')} chosen and not learnt yet.")
@@ -192,5 +210,9 @@ def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]
     most = campaign.config.strategy.get("k", TOP_K)
     number = max(query.round for query in campaign.queries)
     folder = run / "rounds" / f"{number:03d}" / "candidates"
-    print(f"Round {number}: look at the pictures in {folder}, one folder for each sentence, and pick up to {most}:")
+    page = folder.with_suffix(".png")
+    print(
+        f"Round {number}: look at {f'{page} and ' if page.is_file() else ''}the pictures in {folder}, one folder for "
+        f"each sentence, and pick up to {most}:"
+    )
     print(f"  {command('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)")

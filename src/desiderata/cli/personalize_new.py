@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from desiderata.cli.halves import half_of
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.progress import stages
 from desiderata.cli.taught import Told, check_installed, figures, opened
+from desiderata.cli.unfinished import place, unfinished
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
-    from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
 
 STRATEGIES = (
@@ -140,16 +139,16 @@ def new(
         "class_images": class_images,
         "seed": seed,
     }
-    unfinished = _unfinished(run, images, wanted)
-    if not unfinished:
+    resumed = unfinished(run, images, wanted)
+    if not resumed:
         _check_pictures(images)
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
     warning = " ".join(
-        [_cropped(images), _beyond_the_bundled(subject, setting, kind) if model == BUNDLED else ""]
+        [_cropped(images), _beyond_the_bundled(subject, setting, kind, placeholder) if model == BUNDLED else ""]
     ).strip()
     if warning and not json:
         print(warning, file=sys.stderr)  # before minutes are spent on it
-    if unfinished:
+    if resumed:
         with opened(run, json, lines=True) as (campaign, _):
             campaign.settle()
     else:
@@ -194,17 +193,20 @@ def _cropped(images: Path) -> str:
     return f"Not square, and learnt without what is beyond the middle: {oblong} of {count(len(files), 'picture')}."
 
 
-def _beyond_the_bundled(subject: str, settings: list[str], kind: str) -> str:
-    """Return what to expect of the bundled generator, and which words it has never seen."""
+def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:
+    """Return what to expect of the bundled generator, and which words it has never seen, or knows already."""
     from desiderata.worlds.moji.reader import CannotParse, parse
 
-    said = f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."
+    said = [f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."]
     try:
         for setting in settings:
             parse(f"a {subject} {setting}" if kind == "object" else setting)
     except CannotParse as error:
-        return f"{said} {error}"
-    return said
+        said += [str(error), f"Its words: `{command('models', 'words')}`."]
+    with suppress(CannotParse):
+        parse(f"a {placeholder}")
+        said.append(f"{placeholder!r} is one of its words: take a --placeholder without a meaning, such as sks.")
+    return " ".join(said)
 
 
 def _table(**said: Any) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _adapter(trainer: str, adapter: str | None, model: str) -> str | None:
             f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory or hub id with "
             "--adapter."
         )
-    return _place(adapter)
+    return place(adapter)
 
 
 def _sentences(given: str | None, kind: str) -> str | list[str] | None:
@@ -253,59 +255,6 @@ def _check_pictures(images: Path) -> None:
     if not images.is_dir():
         raise DesiderataError(f"{images} is not a folder: give the one that holds the pictures of the subject.")
     files_among([images])
-
-
-def _unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
-    """Return whether the same command was stopped while it made the run.
-
-    Raises:
-        DesiderataError: There is another run, or a whole one.
-    """
-    half = half_of(run)
-    if half is None:
-        return False  # what else is wrong with the place is said where the run is made
-    if half != "personalize":
-        raise DesiderataError(f"{run} is a campaign already, which collects pictures: choose another name.")
-    from desiderata.campaign.loop import Campaign
-
-    campaign = Campaign.open(run)
-    if campaign.rounds:
-        raise DesiderataError(
-            f"{run} is a campaign already: go on with `{command('personalize', 'run', run)}`, or choose another name."
-        )
-    if changed := _changed(campaign.config, images, wanted):
-        raise DesiderataError(
-            f"{run} was stopped while it was made, with another {changed}: give the same command again, or choose "
-            "another name."
-        )
-    return True
-
-
-def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
-    """Return what was asked for otherwise when a run was begun; empty if nothing was."""
-    begun = {
-        "--images": (config.world.get("images"), str(images.resolve())),
-        "--subject": (config.subject.get("word"), wanted["subject"]),
-        "--setting": (config.subject.get("settings"), wanted["setting"]),
-        "--kind": (config.subject.get("kind"), wanted["kind"]),
-        "--placeholder": (config.subject.get("placeholder"), wanted["placeholder"]),
-        "--model": (config.generator.get("name"), _place(wanted["generator"]["name"])),
-        "--encoder": (config.encoder, _place(wanted["encoder"])),
-        "--second-encoder": (config.prompts.get("second_encoder"), _place(wanted["second_encoder"])),
-        "--strategy": (dict(config.strategy), wanted["strategy"]),
-        "--trainer": (dict(config.trainer), dict(config.trainer) | wanted["trainer"]),
-        "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),
-        "--test": (config.prompts.get("test"), wanted["test"]),
-        "--pictures": (config.prompts.get("pictures"), wanted["pictures"]),
-        "--seed": (config.seed, wanted["seed"]),
-    }
-    return next((flag for flag, (was, now) in begun.items() if now is not None and was != now), "")
-
-
-def _place(model: str | None) -> str | None:
-    from desiderata.foundation.registry import MODELS
-
-    return str(Path(model).resolve()) if model and model not in MODELS and Path(model).is_dir() else model
 
 
 def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool) -> "Campaign":

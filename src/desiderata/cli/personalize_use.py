@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.personalize.subject import Subject
 
+SMALLEST = 128
+"""Side of the pictures on a sheet, or more if they are larger: below it nothing is to be seen."""
+
 
 def sample(
     run: TaughtRun,
@@ -29,13 +32,14 @@ def sample(
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Pictures for each sentence.")] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder of the pictures; RUN/samples by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture of a sentence; the next has the next.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="A PNG of all of them, a row for each sentence.")] = None,
     round: AtRound = None,
     json: AsJson = False,
 ) -> None:
     """Draw pictures of the subject with what was learnt. The same sentence and seed give the same picture.
 
-    JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}], warning
-    (null where there is none).
+    JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}], sheet
+    (null without one), warning (null where there is none).
     """
     _check_said(prompts)
     folder = out or run / "samples"
@@ -46,19 +50,32 @@ def sample(
         closed, subject = check_learnt(campaign, round), Subject.read(campaign.config.subject)
         check_apart(campaign.config, folder)
         check_writable(folder / "picture.png")
+        if sheet is not None:
+            check_apart(campaign.config, sheet)
+            check_writable(sheet)
         said = [subject.said(prompt) for prompt in prompts for _ in range(number)]
         seeds = [seed + i for _ in prompts for i in range(number)]
         told.round = 0
         learner: Any = campaign.learner_at(closed)
         drawn = learner.personalised.sample(said, seeds, progress=lambda done, total: told("Drawing", done, total))
     pictures = [_kept(folder, closed, one) for one in drawn]
+    if sheet is not None:
+        _write_sheet(sheet, prompts, drawn)
     nameless = next((prompt for prompt in prompts if subject.named() not in subject.said(prompt)), None)
     warning = f"{nameless!r} was drawn without the subject: write <subject> where it belongs." if nameless else ""
     if campaign.config.generator["name"] == BUNDLED:
         warning = f"{warning} {_not_understood(subject, prompts)}".strip()
     warning = warning or None
     if json:
-        show_json({"run": str(run), "round": closed, "pictures": pictures, "warning": warning})
+        show_json(
+            {
+                "run": str(run),
+                "round": closed,
+                "pictures": pictures,
+                "sheet": sheet and str(sheet),
+                "warning": warning,
+            }
+        )
         return
     if warning:
         print(warning, file=sys.stderr)
@@ -189,6 +206,17 @@ def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
     except OSError as error:
         raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
     return told | {"file": str(path)}
+
+
+def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any]) -> None:
+    from desiderata.campaign.images import to_png
+    from desiderata.files import write_bytes
+    from desiderata.report.sheet import sheet
+
+    images, n = [None if one.blanked else one.image for one in drawn], len(drawn) // len(prompts)
+    rows = [images[row * n : (row + 1) * n] for row in range(len(prompts))]
+    side = max((image.shape[0] for image in images if image is not None), default=64)
+    write_bytes(path, to_png(sheet(rows, max(side, SMALLEST), prompts)))
 
 
 def _commands(campaign: "Campaign") -> str:

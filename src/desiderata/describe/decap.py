@@ -147,7 +147,7 @@ def load_decoder(name: str = "moji-decap") -> DecapDecoder:
     Raises:
         DesiderataError: Nothing is there, or it is not a decoder.
     """
-    folder = Path(locate(name))
+    folder = Path(locate(name, "decoder"))
     # First, since it is small and local: no language model is fetched for a name that can be no decoder.
     prefix, memory = _extras(folder)
     model, tokenizer = load_model(GPT2LMHeadModel, name), load_tokenizer(name)

@@ -10,7 +10,8 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedModel
 
 from desiderata.errors import DesiderataError
-from desiderata.foundation.registry import OutOfReach, first_line, load_pretrained
+from desiderata.foundation.device import on
+from desiderata.foundation.registry import OutOfReach, load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 ImageLike = Image.Image | NDArray[np.uint8]
@@ -162,6 +163,7 @@ def load_encoder(name: str = "moji-clip", *, device: str = "cpu", batch_size: in
         OutOfReach: The model is not here, and cannot be fetched.
         DesiderataError: The model cannot be found or read, is not a whole CLIP model, or cannot run on `device`.
     """
+    locate(name, "encoder")
     try:
         model, tokenizer = load_model(CLIPModel, name), load_tokenizer(name)
         processor = load_pretrained(CLIPImageProcessorPil.from_pretrained, name)
@@ -186,13 +188,8 @@ def on_device(model: Model, device: str) -> Model:
     Raises:
         DesiderataError: There is no such device.
     """
-    try:
+    with on(device):
         return cast(Any, model).to(device).eval().requires_grad_(False)
-    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
-        raise DesiderataError(
-            f"The model cannot be put on the device {device!r} ({first_line(error)}): give cpu, or cuda where there "
-            "is one."
-        ) from error
 
 
 def as_pictures(images: Sequence[ImageLike]) -> list[ImageLike]:

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from desiderata.errors import DesiderataError
+from desiderata.foundation.device import on
 from desiderata.foundation.encoder import ImageLike
 from desiderata.foundation.pipelines import load_pipeline, quiet, save_pipeline
-from desiderata.foundation.registry import first_line
 from desiderata.foundation.sampling import (
     Generation,
     Sampling,
@@ -337,14 +337,8 @@ def load_generator(
 def _moved(
     pipeline: "StableDiffusionPipeline", device: str | torch.device, dtype: torch.dtype
 ) -> "StableDiffusionPipeline":
-    try:
-        with quiet():
-            return pipeline.to(device, dtype)
-    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
-        raise DesiderataError(
-            f"The model cannot be put on the device {str(device)!r} ({first_line(error)}): give cpu, or cuda where "
-            "there is one."
-        ) from error
+    with on(device), quiet():
+        return pipeline.to(device, dtype)
 
 
 def _square(image: ImageLike, size: int) -> NDArray[np.uint8]:

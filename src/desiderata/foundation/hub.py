@@ -21,11 +21,14 @@ def quiet_hub() -> None:
 
 
 @contextmanager
-def local_where_out_of_reach() -> Iterator[None]:
+def local_where_out_of_reach() -> Iterator[bool]:
     """Let the hub's client look at what it has fetched before, and nowhere else, while the hub does not answer.
 
     The client itself tries each file of a model six times, over half a minute, and no setting of it changes that; so
     the hub is asked once, and where that fails the client's own offline mode is on for as long as the block runs.
+
+    Yields:
+        Whether the hub is asked.
     """
     quiet_hub()
     from huggingface_hub import constants
@@ -33,7 +36,7 @@ def local_where_out_of_reach() -> Iterator[None]:
     known = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = known or not _answers(constants.ENDPOINT)
     try:
-        yield
+        yield not constants.HF_HUB_OFFLINE
     finally:
         constants.HF_HUB_OFFLINE = known
 

@@ -154,7 +154,7 @@ def load_network(name: str) -> JudgeNetwork:
     Raises:
         DesiderataError: There is no judge, or its files are damaged.
     """
-    folder = Path(locate(name))
+    folder = Path(locate(name, "judge"))
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         shape: dict[str, Any] = {

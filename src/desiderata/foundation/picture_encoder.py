@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from transformers import BitImageProcessorPil, Dinov2Model
 
 from desiderata.foundation.encoder import ImageLike, embedded, on_device
-from desiderata.foundation.registry import load_pretrained
+from desiderata.foundation.registry import load_pretrained, locate
 from desiderata.foundation.weights import load_model
 
 
@@ -78,6 +78,7 @@ def load_picture_encoder(name: str = "dinov2-base", *, device: str = "cpu") -> P
         OutOfReach: The model is not here, and cannot be fetched.
         DesiderataError: The model cannot be found or read, is not a whole DINOv2 model, or cannot run on `device`.
     """
+    locate(name, "picture encoder")
     model = load_model(Dinov2Model, name)
     processor = load_pretrained(BitImageProcessorPil.from_pretrained, name)
     return PictureEncoder(model, processor, name, device)

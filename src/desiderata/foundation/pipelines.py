@@ -147,7 +147,7 @@ def _diffusers() -> ModuleType:
 
 
 def _folder(name: str, diffusers: ModuleType) -> Path:
-    source = locate(name)
+    source = locate(name, "generator")
     if Path(source).is_dir():
         return Path(source)
     return Path(load_pretrained(partial(diffusers.StableDiffusionPipeline.download, use_safetensors=True), name))

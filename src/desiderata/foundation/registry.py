@@ -77,20 +77,27 @@ def bundled_folder(entry: ModelEntry) -> Path:
     return BUNDLED_ROOT / entry.source
 
 
-def locate(name: str) -> str:
+def locate(name: str, kind: str = "") -> str:
     """Turn a name, a directory or a hub id into what `from_pretrained` takes.
 
     Args:
         name: A name in `MODELS`, the path of a model directory, or a hub id such as "owner/model".
+        kind: What is looked for, as `ModelEntry.kind` has it; empty for any kind.
 
     Returns:
         A directory path or a hub id.
 
     Raises:
-        DesiderataError: The name is none of these.
+        DesiderataError: The name is none of these, or that of a model of another kind.
     """
     # Names come first: a folder that happens to be called like a model is meant when it is given as ./moji-clip.
     entry = MODELS.get(name)
+    fitting = ", ".join(known for known, one in MODELS.items() if kind in ("", one.kind))
+    if entry is not None and kind not in ("", entry.kind):
+        raise DesiderataError(
+            f"{name} is no {kind} (kind: {entry.kind}): give one of {fitting}, a model directory, or a hub id "
+            "(owner/model)."
+        )
     if entry is not None and entry.bundled:
         folder = bundled_folder(entry)
         if not folder.is_dir():
@@ -108,7 +115,7 @@ def locate(name: str) -> str:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise DesiderataError(f"There is no directory {name}: give that of a model, as save_pretrained writes it.")
     raise DesiderataError(
-        f"No model is called {name!r}: give one of {', '.join(MODELS)}, a model directory, or a hub id (owner/model)."
+        f"No model is called {name!r}: give one of {fitting}, a model directory, or a hub id (owner/model)."
     )
 
 
@@ -146,15 +153,16 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
         OutOfReach: It is on the hub, which cannot be reached or does not have it.
         DesiderataError: Nothing is there, or it is not in the expected format.
     """
-    source = locate(name)
+    source, reached = locate(name), True
     try:
-        with nullcontext() if Path(source).is_dir() else local_where_out_of_reach():
+        with nullcontext(True) if Path(source).is_dir() else local_where_out_of_reach() as reached:
             return load(source)
     except Exception as error:  # damaged files let through whatever the parser of each happens to raise
         if isinstance(error, (OSError, ValueError)) and not Path(source).is_dir():
+            why = f" ({first_line(error)})" if reached else ", which is out of reach or switched off (HF_HUB_OFFLINE)"
             raise OutOfReach(
-                f"{source} could not be fetched from the model hub ({first_line(error)}); connect to the internet, "
-                "or download it elsewhere and give the path of its directory."
+                f"{source} could not be fetched from the model hub{why}: connect to the internet, or download it "
+                "elsewhere and give the path of its directory."
             ) from error
         where = "The model directory" if Path(source).is_dir() else "The model"
         raise DesiderataError(

@@ -99,9 +99,8 @@ class Picker:
 
 def candidates(campaign: Campaign, query: Query) -> dict[int, NDArray[np.uint8]]:
     """Return the pictures drawn for a query by their numbers, without those that the safety checker blacked out."""
-    shelf = shelf_of(campaign)
-    found = {number: kept_picture(shelf, _name(query, number)) for number in _numbers(shelf, query)}
-    return {number: picture for number, picture in found.items() if picture is not None}
+    row = candidate_row(campaign, query)
+    return {number: picture for number, picture in enumerate(row) if picture is not None}
 
 
 def candidate_files(campaign: Campaign, query: Query) -> list[Path]:
@@ -115,6 +114,12 @@ def candidate_files(campaign: Campaign, query: Query) -> list[Path]:
     shelf = shelf_of(campaign)
     names = [_name(query, number) + PASSED for number in _numbers(shelf, query)]
     return [campaign.path / name for name in names if kept(shelf, name)]
+
+
+def candidate_row(campaign: Campaign, query: Query) -> list[NDArray[np.uint8] | None]:
+    """Return the pictures drawn for a query in the order of their numbers, None for each that was blacked out."""
+    shelf = shelf_of(campaign)
+    return [kept_picture(shelf, _name(query, number)) for number in _numbers(shelf, query)]
 
 
 def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list[Query]:
@@ -186,16 +191,20 @@ def _by_query(
         for picture in candidates(campaign, query).values()
     }
     chosen: dict[str, list[Image.Image]] = {}
+    seen: set[str] = set()
     for position, source in enumerate(as_list(pictures), start=1):
         name = str(source) if isinstance(source, str | Path) else f"Picture {position}"
         picture = read_image(source, name)
-        owner = owners.get(digest_of(picture))
+        digest = digest_of(picture)
+        owner = owners.get(digest)
         if owner is None:
             raise DesiderataError(
                 f"{name} is none of the pictures that were drawn in this round: pick among those in the run's folder "
                 f"rounds/{queries[0].round:03d}/candidates, unchanged."
             )
-        chosen.setdefault(owner, []).append(picture)
+        if digest not in seen:  # a file and its copy are one picture
+            seen.add(digest)
+            chosen.setdefault(owner, []).append(picture)
     return chosen
 
 

@@ -1,11 +1,8 @@
 """From names to parts: the one place that knows how a personalising campaign is put together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-
-import torch
 
 from desiderata.campaign.blobs import Blobs, FolderBlobs
 from desiderata.campaign.config import Config
@@ -14,13 +11,11 @@ from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Strategy
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
-from desiderata.foundation.encoder import Encoder, load_encoder
-from desiderata.foundation.generator import Generator, load_generator
 from desiderata.foundation.picture_encoder import PictureEncoder, load_picture_encoder
-from desiderata.foundation.sampling import Sampling
-from desiderata.personalize.anchors import anchor_templates
+from desiderata.personalize.anchors import anchor_templates, anchors_of
 from desiderata.personalize.learner import PART, PersonalizeLearner
 from desiderata.personalize.measurement import Measurement
+from desiderata.personalize.models import Drawing, Models
 from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.pictures import Reference, find_references, read_references
 from desiderata.personalize.recipes import make_trainer
@@ -28,55 +23,11 @@ from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.strategies import make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.teaching import Progress
-from desiderata.personalize.trainers.trainer import check_pace
+from desiderata.personalize.trainers.trainer import Trainer, check_pace
 from desiderata.threads import use_physical_cores
 
 WITHOUT_CLASS = ("textual-inversion", "ip-adapter")
 """Trainers that class pictures would be lost on: none of the generator's own weights moves."""
-
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Models:
-    """Frozen models that several campaigns of one process may share.
-
-    Attributes:
-        generator: The base model.
-        encoder: Judges pictures.
-    """
-
-    generator: Generator
-    encoder: Encoder
-
-    @classmethod
-    def of(cls, config: Config) -> "Models":
-        """Load what a configuration names.
-
-        Args:
-            config: Of a personalising campaign.
-
-        Returns:
-            The models.
-
-        Raises:
-            DesiderataError: A model cannot be loaded, or the table `generator` says something that makes no sense.
-        """
-        said = dict(config.generator)
-        name, device, precision = said.pop("name", ""), said.pop("device", "auto"), said.pop("precision", "float32")
-        if precision not in PRECISIONS:
-            raise DesiderataError(f"precision is {precision!r}: give {', '.join(PRECISIONS)}.")
-        known = [field.name for field in fields(Sampling)]
-        if unknown := [key for key in said if key not in known]:
-            raise DesiderataError(
-                f"The campaign's table `generator` has the unknown key {unknown[0]!r}: it takes name, device, "
-                f"precision, {', '.join(known)}."
-            )
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        generator = load_generator(name, device=device, dtype=PRECISIONS[precision])
-        generator.sampling = replace(generator.sampling, **said)
-        return cls(generator, load_encoder(config.encoder, device=device))
 
 
 def create(
@@ -110,6 +61,7 @@ def create(
     use_physical_cores()
     subject = Subject.read(config.subject)
     strategy = _strategy(config)
+    _check_before_loading(config, subject, strategy)
     models = models or Models.of(config)
     references = read_references(_images(config), models.generator.size)
     shelf = FolderBlobs(path.absolute())
@@ -175,6 +127,34 @@ def build(
     return _learner(config, subject, references, models, store.blobs, memo, progress), strategy
 
 
+def _check_before_loading(config: Config, subject: Subject, strategy: Strategy[PersonalizeState]) -> None:
+    """Say what is wrong with a configuration before models are fetched, which may take long.
+
+    Raises:
+        DesiderataError: Something named does not exist or cannot be meant.
+    """
+    Drawing.of(config)
+    _trainer(config, subject).key()  # reads an adapter, where there is one
+    Measurement.of(config, subject)
+    sentences, k = len(anchors_of(subject, _templates(config, subject))), getattr(strategy, "k", 0)
+    if k > sentences:
+        raise DesiderataError(
+            f"A round is to learn from {k} sentences, and there are {sentences} to choose from: give more anchors, "
+            "or a smaller k."
+        )
+
+
+def _trainer(config: Config, subject: Subject) -> Trainer:
+    trainer = make_trainer(config.trainer, subject)
+    if config.strategy.get("name") == LowerRate.name:
+        check_pace(trainer)  # before anything is asked
+    return trainer
+
+
+def _templates(config: Config, subject: Subject) -> tuple[str, ...]:
+    return anchor_templates(config.prompts.get("anchors", "authors"), subject.kind, subject.word)
+
+
 def _learner(
     config: Config,
     subject: Subject,
@@ -184,16 +164,13 @@ def _learner(
     memo: Path | None,
     progress: Progress | None,
 ) -> PersonalizeLearner:
-    trainer = make_trainer(config.trainer, subject)
-    if config.strategy.get("name") == LowerRate.name:
-        check_pace(trainer)  # before anything is asked
     return PersonalizeLearner(
         models.generator,
         models.encoder,
-        trainer,
+        _trainer(config, subject),
         subject,
         references,
-        anchors=anchor_templates(config.prompts.get("anchors", "authors"), subject.kind, subject.word),
+        anchors=_templates(config, subject),
         measurement=Measurement.of(config, subject),
         second=_second(config, models),
         class_pictures=_class_pictures(config, models.generator.size),

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.foundation.encoder import Encoder
 from desiderata.personalize.anchors import Anchor
 from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted
 from desiderata.personalize.subject import Subject
 from desiderata.randomness import stream
+
+if TYPE_CHECKING:
+    from desiderata.foundation.encoder import Encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ def candidate_seeds(seed: int, round: int, anchor: Anchor, m: int) -> list[int]:
 
 def draw_candidates(
     easel: Easel,
-    encoder: Encoder,
+    encoder: "Encoder",
     subject: Subject,
     anchors: Sequence[Anchor],
     *,

@@ -4,18 +4,20 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.images import read_image, to_png
-from desiderata.foundation.encoder import Encoder
-from desiderata.foundation.generator import Generator
-from desiderata.foundation.sampling import Generation
 from desiderata.personalize.tensors import pack, unpack
+
+if TYPE_CHECKING:  # pictures that are kept are looked at without them
+    from desiderata.foundation.encoder import Encoder
+    from desiderata.foundation.generator import Generator
+    from desiderata.foundation.sampling import Generation
 
 Report = Callable[[int, int], None]
 """Called with how much is done, and how much there is to do."""
@@ -53,7 +55,7 @@ class Easel:
         memo: Where pictures are kept by what they come from, for other campaigns that draw the same; None: nowhere.
     """
 
-    generator: Callable[[], Generator]
+    generator: Callable[[], "Generator"]
     key: str
     shelf: Blobs
     memo: Blobs | None = None
@@ -74,7 +76,7 @@ class Easel:
         report(done, len(wanted))
         todo = enumerate(missing, done + 1)
 
-        def keep(made: Sequence[Generation]) -> None:
+        def keep(made: Sequence["Generation"]) -> None:
             for picture in made:
                 number, one = next(todo)
                 self._keep(one, to_png(Image.fromarray(picture.image)), BLANKED if picture.blanked else PASSED)
@@ -85,7 +87,7 @@ class Easel:
         return [kept_picture(self.shelf, one.name) for one in wanted]
 
     def embed(
-        self, wanted: Sequence[Wanted], encoder: Encoder, name: str, report: Report | None = None
+        self, wanted: Sequence[Wanted], encoder: "Encoder", name: str, report: Report | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Draw pictures and embed them, once.
 
@@ -99,6 +101,8 @@ class Easel:
             Their embeddings, shape (n, d), zero for those that the safety checker blacked out; and which of them it
             did not, shape (n,).
         """
+        import torch
+
         about = {"encoder": encoder.name, "key": self.key, "pictures": [one.name for one in wanted]}
         if content := kept(self.shelf, name):
             tensors, said = unpack(content)
@@ -131,7 +135,7 @@ class Easel:
         return f"pictures/{digest[:2]}/{digest}{ending}"
 
 
-def drawing_key(weights: str, generator: Generator) -> str:
+def drawing_key(weights: str, generator: "Generator") -> str:
     """Return a key of everything that pictures depend on, apart from their prompts and seeds.
 
     Args:

@@ -1,6 +1,7 @@
 """What a personalised generator is worth: TXT-ALN, IMG-ALN and OVF on sentences that it never learns from."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +9,16 @@ from numpy.typing import NDArray
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.config import Config
 from desiderata.errors import DesiderataError
-from desiderata.foundation.encoder import Encoder
-from desiderata.foundation.picture_encoder import PictureEncoder
 from desiderata.measure.alignment import align_embedded
 from desiderata.personalize.anchors import Anchor, anchors_of, measuring_templates
 from desiderata.personalize.candidates import slug
 from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, kept_picture
 from desiderata.personalize.subject import Subject
 from desiderata.randomness import stream
+
+if TYPE_CHECKING:  # a run is looked at without them
+    from desiderata.foundation.encoder import Encoder
+    from desiderata.foundation.picture_encoder import PictureEncoder
 
 PICTURES = 4
 """How many pictures are drawn for each test prompt, unless the configuration says otherwise."""
@@ -80,7 +83,7 @@ class Measurement:
         self,
         easel: Easel,
         folder: str,
-        encoder: Encoder,
+        encoder: "Encoder",
         references: NDArray[np.float64],
         report: Report | None = None,
     ) -> dict[str, float]:
@@ -108,7 +111,7 @@ class Measurement:
         return align_embedded(features[usable], sentences[usable], references, plain).figures() | figures
 
     def likeness(
-        self, easel: Easel, folder: str, second: PictureEncoder, references: NDArray[np.float64]
+        self, easel: Easel, folder: str, second: "PictureEncoder", references: NDArray[np.float64]
     ) -> dict[str, float]:
         """Compare the same pictures with the references by another encoder (Ruiz et al., 2023, section 4.1).
 

@@ -9,8 +9,9 @@ from desiderata.campaign.loop import Campaign
 from desiderata.foundation.registry import MODELS
 from desiderata.foundation.sampling import FILE as SAMPLING
 from desiderata.foundation.sampling import bfloat16_is_fast
-from desiderata.personalize.build import Models, create
+from desiderata.personalize.build import create
 from desiderata.personalize.measurement import PICTURES
+from desiderata.personalize.models import Models
 from desiderata.personalize.recipes import default_trainer
 from desiderata.personalize.subject import PLACEHOLDER, Subject
 from desiderata.personalize.teaching import Progress

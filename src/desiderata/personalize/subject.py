@@ -77,14 +77,21 @@ class Subject:
         """Return a new subject whose references share one setting, or have one each.
 
         Raises:
-            DesiderataError: A part is missing, or an object has no placeholder.
+            DesiderataError: A part is missing, an object has no placeholder, or it is a word that means something.
         """
         if kind == "object" and not placeholder:
             raise DesiderataError(
                 f"An object without a placeholder would be learnt as every {word}: give a word without a meaning, "
                 "such as sks."
             )
-        return cls(kind, word, (setting,) if isinstance(setting, str) else tuple(setting), placeholder)
+        made = cls(kind, word, (setting,) if isinstance(setting, str) else tuple(setting), placeholder)
+        said = " ".join((word, *made.settings)).lower().split()
+        if placeholder.lower() in said:
+            raise DesiderataError(
+                f"The placeholder {placeholder!r} is a word of the subject or of what surrounds it: take one without "
+                "a meaning, such as sks."
+            )
+        return made
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> "Subject":

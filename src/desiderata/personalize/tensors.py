@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from typing import TYPE_CHECKING, Any
 
 from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:  # what is said of tensors is read without torch
+    import torch
 
 DAMAGED = "A file of tensors in this campaign is damaged: put its folder `rounds` back from a copy, or start again."
 
 
-def pack(tensors: Mapping[str, torch.Tensor], said: Mapping[str, Any]) -> bytes:
+def pack(tensors: Mapping[str, "torch.Tensor"], said: Mapping[str, Any]) -> bytes:
     """Return the content of a file; equal arguments give equal bytes.
 
     Args:
@@ -23,6 +22,8 @@ def pack(tensors: Mapping[str, torch.Tensor], said: Mapping[str, Any]) -> bytes:
     Returns:
         The content.
     """
+    from safetensors.torch import save
+
     kept = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     # one entry only: safetensors writes several in no fixed order
     return save(kept, metadata={"desiderata": json.dumps(said, sort_keys=True)})
@@ -41,12 +42,15 @@ def about(content: bytes) -> dict[str, Any]:
         raise DesiderataError(DAMAGED) from error
 
 
-def unpack(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def unpack(content: bytes) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     """Return what `pack` was given.
 
     Raises:
         DesiderataError: The content is damaged, or was not written by `pack`.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     said = about(content)
     try:
         return load(content), said

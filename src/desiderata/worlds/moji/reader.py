@@ -216,6 +216,21 @@ def _spaced(name: str) -> str:
     return " ".join(_WORD.findall(name.lower()))
 
 
+def vocabulary() -> dict[str, tuple[str, ...]]:
+    """Return how everything that a scene may hold is called, for people to choose from.
+
+    Returns:
+        "things" in the singular, each with its synonyms; "places", "styles" and "relations", each in one phrase that
+        the sentence may hold.
+    """
+    return {
+        "things": tuple(name for concept in CONCEPTS for name in lexicon.singulars(concept)),
+        "places": tuple(lexicon.BACKGROUND_PHRASES[name][0] for name in BACKGROUNDS),
+        "styles": tuple(lexicon.STYLE_SUFFIXES[name][0] for name in STYLES),
+        "relations": tuple(lexicon.RELATION_PHRASES[name][0] for name in RELATIONS),
+    }
+
+
 @cache
 def _vocabulary() -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for words in _table()[0] for word in words.split()))
@@ -228,7 +243,8 @@ def _unknown(words: list[str], sentence: str) -> CannotParse:
         return CannotParse(word, sentence, f"a picture holds at most {MOST_OBJECTS} objects; write one, two or three")
     if word in COLOURS:
         return CannotParse(word, sentence, f"only a background has a colour; write 'on a {word} background'")
-    if word not in _vocabulary() and (near := get_close_matches(word, _vocabulary(), 1, 0.75)):
+    telling = [known for known in _vocabulary() if len(known) > 2]  # "to" is no help with "toy"
+    if word not in _vocabulary() and (near := get_close_matches(word, telling, 1, 0.75)):
         return CannotParse(word, sentence, f"the Moji world has no such word; write {near[0]!r} if you meant that")
     return CannotParse(
         word,

@@ -1,0 +1,70 @@
+"""A run of `desiderata personalize new` that was stopped while it was made."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desiderata.cli.halves import half_of
+from desiderata.cli.output import command
+from desiderata.errors import DesiderataError
+
+if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
+
+
+def unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
+    """Return whether the same command was stopped while it made the run.
+
+    Args:
+        run: Its directory.
+        images: The folder of the subject's pictures.
+        wanted: What `new` was given besides.
+
+    Raises:
+        DesiderataError: There is another run, or a whole one.
+    """
+    half = half_of(run)
+    if half is None:
+        return False  # what else is wrong with the place is said where the run is made
+    if half != "personalize":
+        raise DesiderataError(f"{run} is a campaign already, which collects pictures: choose another name.")
+    from desiderata.campaign.loop import Campaign
+
+    campaign = Campaign.open(run)
+    if campaign.rounds:
+        raise DesiderataError(
+            f"{run} is a campaign already: go on with `{command('personalize', 'run', run)}`, or choose another name."
+        )
+    if changed := _changed(campaign.config, images, wanted):
+        raise DesiderataError(
+            f"{run} was stopped while it was made, with another {changed}: give the same command again, remove "
+            "the folder, or choose another name."
+        )
+    return True
+
+
+def place(model: str | None) -> str | None:
+    """Return a directory as an absolute path, as a campaign keeps it, and all else as it is."""
+    from desiderata.foundation.registry import MODELS
+
+    return str(Path(model).resolve()) if model and model not in MODELS and Path(model).is_dir() else model
+
+
+def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
+    """Return what was asked for otherwise when a run was begun; empty if nothing was."""
+    begun = {
+        "--images": (config.world.get("images"), str(images.resolve())),
+        "--subject": (config.subject.get("word"), wanted["subject"]),
+        "--setting": (config.subject.get("settings"), wanted["setting"]),
+        "--kind": (config.subject.get("kind"), wanted["kind"]),
+        "--placeholder": (config.subject.get("placeholder"), wanted["placeholder"]),
+        "--model": (config.generator.get("name"), place(wanted["generator"]["name"])),
+        "--encoder": (config.encoder, place(wanted["encoder"])),
+        "--second-encoder": (config.prompts.get("second_encoder"), place(wanted["second_encoder"])),
+        "--strategy": (dict(config.strategy), wanted["strategy"]),
+        "--trainer": (dict(config.trainer), dict(config.trainer) | wanted["trainer"]),
+        "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),
+        "--test": (config.prompts.get("test"), wanted["test"]),
+        "--pictures": (config.prompts.get("pictures"), wanted["pictures"]),
+        "--seed": (config.seed, wanted["seed"]),
+    }
+    return next((flag for flag, (was, now) in begun.items() if now is not None and was != now), "")

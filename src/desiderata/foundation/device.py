@@ -1,0 +1,48 @@
+"""Where models run: on the processor, or on a graphics processor."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from desiderata.errors import DesiderataError
+from desiderata.foundation.registry import first_line
+
+
+def check_device(device: str | torch.device) -> None:
+    """Make sure that something can be computed on a device.
+
+    Args:
+        device: Such as "cpu" or "cuda".
+
+    Raises:
+        DesiderataError: There is none of that name here.
+    """
+    try:
+        torch.device(device)
+    except RuntimeError:  # which lists two dozen that nobody has
+        raise DesiderataError(f"No device is called {device!r}: give cpu, or cuda where there is one.") from None
+    with on(device):
+        torch.zeros(1, device=device)
+
+
+@contextmanager
+def on(device: str | torch.device) -> Iterator[None]:
+    """Say plainly that there is no such device, where that is why the block fails.
+
+    Args:
+        device: What the block uses.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DesiderataError: There is no such device, or it has no memory left.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise DesiderataError(
+            f"Nothing can be put on the device {str(device)!r} ({first_line(error)}): give cpu, or cuda where there "
+            "is one."
+        ) from error
