@@ -259,6 +259,11 @@ def test_the_recipe_itself_can_be_turned(tiny: Settings):
         stems = {label: cell.stem for label, cell in next(plan.groups())}
         assert len(set(stems.values())) == len(stems)
         assert stems["1"] == next(Plan(("crab",), (name,), 1, 1, {"": tiny}).groups())[0][1].stem
+    scales = variants("scale", replace(tiny, adapter="moji-adapter"))
+    assert [Task("ip-adapter", Case("crab", 0), 1, one).trainer(True)["scale"] for one in scales.values()] == [
+        float(label) for label in scales
+    ]
+    assert len({cell.stem for _, cell in next(Plan(("crab",), ("dreambooth",), 1, 1, scales).groups())}) == 1
 
 
 def test_a_variant_that_turns_nothing_is_the_usual_cell(tiny: Settings):

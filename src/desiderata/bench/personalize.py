@@ -75,7 +75,7 @@ class Cell:
             for name, value in asdict(self.settings).items()
             if name != "device" and (name != "adapter" or self.strategy == "ip-adapter")
         }
-        for name in ("pace", "recipe"):
+        for name in ("pace", "recipe", "scale"):
             settings.pop(name)  # what comes of them is among the trainer's settings
         task = self.task
         return {

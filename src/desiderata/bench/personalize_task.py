@@ -92,7 +92,7 @@ class Task:
         name = self.method if self.method in COMPARATORS else settings.trainer
         table = default_trainer(name, self.case.kind, "moji-diffusion" if small else "")
         if name == "ip-adapter":
-            return table | {"adapter": settings.adapter}
+            return table | {"adapter": settings.adapter, "scale": settings.scale}
         said: dict[str, Any] = {"steps": settings.steps}
         said |= {"precision": "bfloat16" if settings.half else None}
         said |= {"class_pictures": settings.class_pictures} if "class_pictures" in table else {}

@@ -78,6 +78,7 @@ class Settings:
         learning_rate: Of the strategies' trainer; None for the recipe's in `personalize_task.OVERFITTING` on a small
             generator, where that is DreamBooth, and for the trainer's own otherwise.
         pace: Factor of the learning rate of every trainer, those of comparators included.
+        scale: How much the references count with an IP-Adapter.
         prior: How class pictures are weighed, see `Recipe.prior`; None for the recipe's.
         class_pictures: Pictures of the class for prior preservation; None for as many as suit the model.
         k: Directions learnt from in a round.
@@ -102,6 +103,7 @@ class Settings:
     recipe: str = "usual"
     learning_rate: float | None = None
     pace: float = 1.0
+    scale: float = 1.0
     class_pictures: int | None = None
     prior: str | None = None
     k: int = TOP_K
@@ -151,6 +153,7 @@ ABLATIONS = {
     "prior": ("prior", ("full", "published")),
     "learning-rate": ("learning_rate", (1e-4, 2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4)),
     "pace": ("pace", (0.25, 0.5, 1.0, 2.0, 4.0)),
+    "scale": ("scale", (0.4, 0.6, 0.8, 1.0)),
 }
 """Which setting each ablation turns, and its values. The first five are the paper's; the others show how far what is
 found depends on the recipe of DreamBooth, on which it rests, and on those of comparators."""

@@ -90,7 +90,7 @@ def personalize(
         int, typer.Option(min=1, help="Rounds of each run; the first learns the references alone.")
     ] = 4,
     ablation: Annotated[
-        str, typer.Option(help="Turn one setting: lambda, anchors, k, m, sets, prior, learning-rate or pace.")
+        str, typer.Option(help="Turn one setting: lambda, anchors, k, m, sets, prior, learning-rate, pace, scale.")
     ] = "",
     values: Annotated[str, typer.Option(help="Only these values of it, with commas between; all.")] = "all",
     model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
