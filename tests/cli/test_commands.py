@@ -20,6 +20,7 @@ from desiderata.cli.converse import reasons
 from desiderata.cli.progress import spinner
 from desiderata.collect.strategies import STRATEGIES
 from desiderata.foundation.registry import BUNDLED_ROOT
+from desiderata.worlds.moji.reader import parse
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -604,6 +605,15 @@ def test_the_list_of_models_names_the_size_of_a_download(capsys: Capture, monkey
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["models", "list"]) == 0
     assert "(about 600 MB)" in capsys.readouterr().out
+
+
+def test_the_words_of_the_bundled_models_are_listed(call: Call, capsys: Capture):
+    assert main(["models", "words"]) == 0
+    out = capsys.readouterr().out
+    assert "\nplaces: on the grass, on the beach, " in out
+    told = call("models", "words")[1]
+    assert [*told] == ["things", "places", "styles", "relations"]
+    assert parse(out.rpartition("As in ")[2].split('"')[1]).style == "sepia"
 
 
 def test_retries_of_the_hub_are_not_shown(monkeypatch: pytest.MonkeyPatch):

@@ -136,9 +136,15 @@ def test_a_new_run_that_is_stopped_goes_on_with_the_same_command(
     assert "Nothing is learnt yet" in capsys.readouterr().out
     status, said = call("personalize", "report", "run")
     assert (status, "`desiderata personalize run run` goes on" in said["error"]) == (2, True)
-    for more, flag in ((["--seed", "1"], "--seed"), (["--steps", "7"], "--trainer"), (["--kind", "style"], "--kind")):
-        status, said = call(*made(*more))
-        assert (status, f"with another {flag}:" in said["error"]) == (2, True), flag
+    for flag, value, named in (
+        ("--seed", "1", "--seed"),
+        ("--steps", "7", "--trainer"),
+        ("--kind", "style", "--kind"),
+        ("--precision", "float16", "--precision"),
+        ("--class-images", "photos", "--class-images"),
+    ):
+        status, said = call(*made(flag, value))
+        assert (status, f"with another {named}:" in said["error"]) == (2, True), flag
     assert call(*made())[0] == 0
     status, said = call(*made())
     assert status == 2
@@ -158,6 +164,10 @@ def test_a_round_that_is_stopped_goes_on_to_the_same_end(call: Call, monkeypatch
 
 
 # A person picks
+
+
+def test_a_person_may_pick_more_pictures_than_there_are_sentences(call: Call):
+    assert call(*made("--strategy", "human", "--k", "9"))[0] == 0
 
 
 def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
@@ -222,8 +232,13 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
     captured = capsys.readouterr()
     assert captured.err == "'a toy' was drawn without the subject: write <subject> where it belongs.\n"
     assert captured.out == "elsewhere/00-a-toy-0.png\n"
-    status, said = call("personalize", "sample", "run", "a <subject>", "<subject>", "-n", "3", "--sheet", "all.png")
+    words = ["personalize", "sample", "run", "a <subject>", "<subject>", "-n", "3", "--sheet", "all.png"]
+    status, said = call(*words)
     assert (status, said["sheet"], len(said["pictures"])) == (0, "all.png", 6)
+    status, said = call(*words)
+    assert (status, said["error"]) == (2, "all.png is there already: choose another name.")
+    status, said = call(*words[:-1], f"{'long' * 62}.png")
+    assert (status, "cannot be written (File name too long)" in said["error"]) == (2, True)
     with Image.open("all.png") as page:
         assert page.size == (3 * 128, 20 + 2 * (128 + 20))
     for words in (
@@ -243,6 +258,9 @@ def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, 
     assert (status, said["pictures"][0]["file"], said["pictures"][0]["blanked"]) == (0, None, True)
     assert main(["personalize", "sample", "run", "a <subject> in the snow", "-n", "1"]) == 0
     assert capsys.readouterr().out.startswith("1 picture left out: the safety checker")
+    assert call("personalize", "sample", "run", "a <subject> in the snow", "-n", "1", "--sheet", "none.png")[0] == 0
+    with Image.open("none.png") as page:
+        assert np.asarray(page)[40:].min() == 255, "the place of a picture that was blacked out is free"
 
 
 def test_a_report_is_written(call: Call):
@@ -320,7 +338,11 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--trainer", "ip-adapter"], "needs an adapter that was trained for"),
         (["--placeholder", ""], "An object without a placeholder would be learnt as every toy"),
         (["--placeholder", "table"], "is a word of the subject or of what surrounds it"),
-        (["--k", "9"], "A round is to learn from 9 sentences, and there are 4"),
+        (["--k", "9"], "A round goes on while 9 sentences are undecided (Eq. 10), and there are 4"),
+        (["--setting", "in the snow", "--setting", "on the grass"], "3 settings came with 2 reference pictures"),
+        (["--class-images", "nowhere"], "nowhere is not a folder"),
+        (["--second-encoder", "moji-clip"], "moji-clip is no picture encoder"),
+        (["--trainer", "textual-inversion", "--class-pictures", "5"], "learns from no class pictures"),
         (["--device", "gpu"], "No device is called 'gpu'"),
         (["--precision", "half"], "precision is 'half'"),
         (["--adapter", "x"], "--adapter goes with --trainer ip-adapter"),

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from desiderata.foundation.sampling import Generation, Sampling
-from desiderata.personalize import build
+from desiderata.personalize import asked, build
 from desiderata.personalize.models import Models
 from desiderata.personalize.trainers.recipe import Recipe
 
@@ -95,7 +95,7 @@ def instant(patched: pytest.MonkeyPatch, generator: Any = None, trainer: Any = N
     models = Models(generator or Painter(), Judge())
     patched.setattr(build.Models, "of", classmethod(lambda cls, config: models))
     if trainer or generator is None or isinstance(generator, Painter):
-        patched.setattr(build, "make_trainer", lambda *_: trainer or Drill())
+        patched.setattr(asked, "make_trainer", lambda *_: trainer or Drill())
 
 
 def photos(folder: Path, n: int = 2) -> Path:

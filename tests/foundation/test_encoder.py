@@ -319,7 +319,7 @@ def test_a_model_of_another_kind_is_refused_by_its_name():
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_there_is_not_is_named(device: str, folder: Path):
-    with pytest.raises(DesiderataError, match=f"can be put on the device '{device}'") as error:
+    with pytest.raises(DesiderataError, match=f"The device '{device}' cannot be used") as error:
         load_encoder(str(folder), device=device)
     assert one_sentence(error)
 

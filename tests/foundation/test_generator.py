@@ -513,7 +513,7 @@ def test_without_the_extra_it_is_named(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_device_that_there_is_not_is_named(folder: Path):
-    with pytest.raises(DesiderataError, match="can be put on the device 'cuda:99'") as error:
+    with pytest.raises(DesiderataError, match="The device 'cuda:99' cannot be used") as error:
         load_generator(str(folder), device="cuda:99")
     assert one_sentence(error)
 

@@ -264,6 +264,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def judge(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(models, "load_encoder", lambda _name, **_: Judge())
+    monkeypatch.setattr(models, "locate", lambda name, _kind: name)
 
 
 @pytest.fixture
@@ -415,6 +416,15 @@ def test_nothing_is_left_where_a_name_means_nothing(changes: dict, says: str, ph
     with pytest.raises(DesiderataError, match=says):
         create(tmp_path / "run", config(photos, **changes), models=models)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_that_there_is_not_is_known_before_the_generator_is_loaded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()
+    monkeypatch.setattr(models, "load_generator", lambda *_, **__: pytest.fail("gigabytes are fetched"))
+    with pytest.raises(DesiderataError, match="No model is called 'psychic'"):
+        create(tmp_path / "run", config(photos, encoder="psychic"))
 
 
 @pytest.mark.parametrize(

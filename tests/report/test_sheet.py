@@ -21,11 +21,17 @@ def test_pictures_lie_in_rows_and_what_is_missing_leaves_its_place():
 
 
 def test_titles_stand_above_their_rows():
-    page = np.asarray(sheet([[RED], [BLUE]], 64, ["one", "another"]))
-    assert page.shape == (2 * (64 + LINE) + LINE, 64, 3)
-    assert (page[2 * LINE : 2 * LINE + 64] == (255, 0, 0)).all()
+    page = np.asarray(sheet([[RED], [BLUE]], 64, ["one", "two\nwords"], ["00"]))
+    assert page.shape[0] == 2 * (64 + LINE) + LINE
+    assert page.shape[1] > 64, "it is as wide as its longest title"
+    assert (page[2 * LINE : 2 * LINE + 64, :64] == (255, 0, 0)).all()
     for top in (0, LINE, 2 * LINE + 64):
         assert page[top : top + LINE].min() < 200, "nothing is written there"
+
+
+def test_letters_of_many_languages_are_drawn():
+    pages = [np.asarray(sheet([[RED]], 64, [letter])) for letter in "éüñøßЖλ–□"]
+    assert len({page.tobytes() for page in pages}) == len(pages)
 
 
 def test_nothing_is_a_sheet_too():

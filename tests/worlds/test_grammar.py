@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 from desiderata.errors import DesiderataError
 from desiderata.worlds.moji import lexicon
 from desiderata.worlds.moji.catalogue import CLASSES, CONCEPTS
-from desiderata.worlds.moji.grammar import (
-    LONGEST,
-    CannotParse,
-    GroupRequest,
-    Request,
-    caption,
-    fulfils,
-    parse,
-)
-from desiderata.worlds.moji.reader import _spoken, vocabulary
+from desiderata.worlds.moji.grammar import LONGEST, CannotParse, GroupRequest, Request, caption, fulfils, parse
+from desiderata.worlds.moji.reader import _spoken, knows, vocabulary
 from desiderata.worlds.moji.scene import BACKGROUNDS, MOST_OBJECTS, RELATIONS, STYLES, Group, Scene
 
 COUNTS = [(1,), (2,), (3,), (1, 1), (2, 1), (1, 2), (1, 1, 1)]
@@ -212,6 +204,7 @@ def test_what_is_listed_is_understood():
         assert parse(f"a cat {style}").style
     for relation in listed["relations"]:
         assert parse(f"a cat {relation} a dog").relation
+    assert [knows(word) for word in ("Cats", "snow", "red", "two", "sks")] == [True, True, True, True, False]
 
 
 def test_a_refusal_survives_pickling():

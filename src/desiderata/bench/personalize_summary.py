@@ -16,6 +16,7 @@ WHAT = {
     "prior": "weight of class pictures",
     "learning-rate": "learning rate",
     "pace": "factor of the learning rate",
+    "scale": "scale of the adapter",
 }
 """What ablations turn, as figures name it."""
 

@@ -154,7 +154,8 @@ def personalize(
         device=device,
     )
     every = tuple(name for name in METHODS if adapter or name != "ip-adapter")
-    wanted = (FOLLOWED,) if ablation and strategies == "all" else _listed(strategies, every)
+    turning = ("ip-adapter",) if ablation == "scale" else (FOLLOWED,)
+    wanted = turning if ablation and strategies == "all" else _listed(strategies, every)
     turned = variants(ablation, settings, () if values == "all" else _listed(values, ()))
     plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, turned, first_seed)
     with bar("Running", quiet=json) as progress:

@@ -8,7 +8,7 @@ import typer
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_new import new
 from desiderata.cli.personalize_use import export, report, sample
-from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, show_rounds
+from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, show_rounds, write_picture
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -187,17 +187,20 @@ def _stopped(campaign: "Campaign") -> str:
 
 
 def _write_sheet(campaign: "Campaign") -> None:
-    """Put all pictures that a person may pick among on one page, numbered as their folders and files are."""
-    from desiderata.campaign.images import to_png
-    from desiderata.files import write_bytes
+    """Put all pictures that a person may pick among on one page, named as their folders and files are."""
     from desiderata.personalize.answers import candidate_row
     from desiderata.report.sheet import sheet
 
     queries = [query for query in campaign.queries if query.status == "open"]
-    if queries and campaign.path:
+    rows = [candidate_row(campaign, query) for query in queries]
+    if campaign.path and any(picture is not None for row in rows for picture in row):
         titles = [f"{query.proposal.evidence['anchor']:02.0f}  {query.text}" for query in queries]
-        page = sheet([candidate_row(campaign, query) for query in queries], SIDE, titles)
-        write_bytes(campaign.path / "rounds" / f"{queries[0].round:03d}" / "candidates.png", to_png(page))
+        page = sheet(rows, SIDE, titles, [f"{column:02d}" for column in range(max(map(len, rows)))])
+        write_picture(_sheet_of(campaign.path, queries[0].round), page)
+
+
+def _sheet_of(run: Path, round: int) -> Path:
+    return run / "rounds" / f"{round:03d}" / "candidates.png"
 
 
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
@@ -209,8 +212,8 @@ def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]
 
     most = campaign.config.strategy.get("k", TOP_K)
     number = max(query.round for query in campaign.queries)
-    folder = run / "rounds" / f"{number:03d}" / "candidates"
-    page = folder.with_suffix(".png")
+    page = _sheet_of(run, number)
+    folder = page.with_suffix("")
     print(
         f"Round {number}: look at {f'{page} and ' if page.is_file() else ''}the pictures in {folder}, one folder for "
         f"each sentence, and pick up to {most}:"

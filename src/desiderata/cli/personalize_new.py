@@ -11,7 +11,7 @@ import typer
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.progress import stages
 from desiderata.cli.taught import Told, check_installed, figures, opened
-from desiderata.cli.unfinished import place, unfinished
+from desiderata.cli.unfinished import unfinished
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _cropped(images: Path) -> str:
 
 def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:
     """Return what to expect of the bundled generator, and which words it has never seen, or knows already."""
-    from desiderata.worlds.moji.reader import CannotParse, parse
+    from desiderata.worlds.moji.reader import CannotParse, knows, parse
 
     said = [f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."]
     try:
@@ -203,8 +203,7 @@ def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholde
             parse(f"a {subject} {setting}" if kind == "object" else setting)
     except CannotParse as error:
         said += [str(error), f"Its words: `{command('models', 'words')}`."]
-    with suppress(CannotParse):
-        parse(f"a {placeholder}")
+    if knows(placeholder):
         said.append(f"{placeholder!r} is one of its words: take a --placeholder without a meaning, such as sks.")
     return " ".join(said)
 
@@ -225,7 +224,9 @@ def _adapter(trainer: str, adapter: str | None, model: str) -> str | None:
             f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory or hub id with "
             "--adapter."
         )
-    return place(adapter)
+    from desiderata.foundation.registry import lasting
+
+    return adapter and lasting(adapter)
 
 
 def _sentences(given: str | None, kind: str) -> str | list[str] | None:

@@ -9,7 +9,7 @@ import typer
 
 from desiderata.cli.output import AsJson, command, count, show_json
 from desiderata.cli.personalize_new import BUNDLED
-from desiderata.cli.taught import AtRound, TaughtRun, check_apart, check_learnt, figures, opened
+from desiderata.cli.taught import AtRound, TaughtRun, check_apart, check_learnt, figures, opened, write_picture
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.personalize.subject import Subject
 
-SMALLEST = 128
-"""Side of the pictures on a sheet, or more if they are larger: below it nothing is to be seen."""
+SIDES = (128, 256)
+"""Least and greatest side of the pictures on a sheet, in pixels."""
 
 
 def sample(
@@ -52,7 +52,7 @@ def sample(
         check_writable(folder / "picture.png")
         if sheet is not None:
             check_apart(campaign.config, sheet)
-            check_writable(sheet)
+            _check_new(sheet)
         said = [subject.said(prompt) for prompt in prompts for _ in range(number)]
         seeds = [seed + i for _ in prompts for i in range(number)]
         told.round = 0
@@ -60,7 +60,7 @@ def sample(
         drawn = learner.personalised.sample(said, seeds, progress=lambda done, total: told("Drawing", done, total))
     pictures = [_kept(folder, closed, one) for one in drawn]
     if sheet is not None:
-        _write_sheet(sheet, prompts, drawn)
+        _write_sheet(sheet, prompts, drawn, number)
     nameless = next((prompt for prompt in prompts if subject.named() not in subject.said(prompt)), None)
     warning = f"{nameless!r} was drawn without the subject: write <subject> where it belongs." if nameless else ""
     if campaign.config.generator["name"] == BUNDLED:
@@ -208,15 +208,27 @@ def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
     return told | {"file": str(path)}
 
 
-def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any]) -> None:
-    from desiderata.campaign.images import to_png
-    from desiderata.files import write_bytes
+def _check_new(path: Path) -> None:
+    """Make sure that a file can be written and that none is written over.
+
+    Raises:
+        DesiderataError: It is there, or cannot be.
+    """
+    from desiderata.files import check_writable
+
+    if path.exists():
+        raise DesiderataError(f"{path} is there already: choose another name.")
+    check_writable(path)
+
+
+def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any], number: int) -> None:
     from desiderata.report.sheet import sheet
 
-    images, n = [None if one.blanked else one.image for one in drawn], len(drawn) // len(prompts)
-    rows = [images[row * n : (row + 1) * n] for row in range(len(prompts))]
-    side = max((image.shape[0] for image in images if image is not None), default=64)
-    write_bytes(path, to_png(sheet(rows, max(side, SMALLEST), prompts)))
+    images = [None if one.blanked else one.image for one in drawn]
+    rows = [images[start : start + number] for start in range(0, len(images), number)]
+    least, most = SIDES
+    side = min(max([least, *(image.shape[0] for image in images if image is not None)]), most)
+    write_picture(path, sheet(rows, side, prompts, [str(one.seed) for one in drawn[:number]]))
 
 
 def _commands(campaign: "Campaign") -> str:

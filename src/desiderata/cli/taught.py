@@ -14,6 +14,8 @@ from desiderata.cli.progress import stages
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query, Round
@@ -113,6 +115,21 @@ def check_apart(config: "Config", path: Path) -> None:
         raise DesiderataError(
             f"{path} lies in the folder of your pictures, {images}, which is never written to: choose another place."
         )
+
+
+def write_picture(path: Path, page: "Image.Image") -> None:
+    """Write a PNG.
+
+    Raises:
+        DesiderataError: It cannot be written.
+    """
+    from desiderata.campaign.images import to_png
+    from desiderata.files import write_bytes
+
+    try:
+        write_bytes(path, to_png(page))
+    except OSError as error:
+        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
 
 
 def by_hand(campaign: "Campaign") -> bool:

@@ -19,6 +19,9 @@ def unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
         images: The folder of the subject's pictures.
         wanted: What `new` was given besides.
 
+    Returns:
+        False where there is nothing yet.
+
     Raises:
         DesiderataError: There is another run, or a whole one.
     """
@@ -42,24 +45,24 @@ def unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
     return True
 
 
-def place(model: str | None) -> str | None:
-    """Return a directory as an absolute path, as a campaign keeps it, and all else as it is."""
-    from desiderata.foundation.registry import MODELS
-
-    return str(Path(model).resolve()) if model and model not in MODELS and Path(model).is_dir() else model
-
-
 def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
     """Return what was asked for otherwise when a run was begun; empty if nothing was."""
+    from desiderata.foundation.registry import lasting
+
+    classes: Path | None = wanted["class_images"]
+    encoder, second = (wanted[name] and lasting(wanted[name]) for name in ("encoder", "second_encoder"))
     begun = {
         "--images": (config.world.get("images"), str(images.resolve())),
         "--subject": (config.subject.get("word"), wanted["subject"]),
         "--setting": (config.subject.get("settings"), wanted["setting"]),
         "--kind": (config.subject.get("kind"), wanted["kind"]),
         "--placeholder": (config.subject.get("placeholder"), wanted["placeholder"]),
-        "--model": (config.generator.get("name"), place(wanted["generator"]["name"])),
-        "--encoder": (config.encoder, place(wanted["encoder"])),
-        "--second-encoder": (config.prompts.get("second_encoder"), place(wanted["second_encoder"])),
+        "--model": (config.generator.get("name"), lasting(wanted["generator"]["name"])),
+        "--device": (config.generator.get("device"), wanted["generator"].get("device")),
+        "--precision": (config.generator.get("precision"), wanted["generator"].get("precision")),
+        "--class-images": (config.world.get("class_images"), classes and str(classes.resolve())),
+        "--encoder": (config.encoder, encoder),
+        "--second-encoder": (config.prompts.get("second_encoder"), second),
         "--strategy": (dict(config.strategy), wanted["strategy"]),
         "--trainer": (dict(config.trainer), dict(config.trainer) | wanted["trainer"]),
         "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),

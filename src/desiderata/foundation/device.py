@@ -43,6 +43,6 @@ def on(device: str | torch.device) -> Iterator[None]:
         yield
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
         raise DesiderataError(
-            f"Nothing can be put on the device {str(device)!r} ({first_line(error)}): give cpu, or cuda where there "
-            "is one."
+            f"The device {str(device)!r} cannot be used ({first_line(error)}): give cpu, or cuda where there is one "
+            "with memory left."
         ) from error

@@ -119,6 +119,11 @@ def locate(name: str, kind: str = "") -> str:
     )
 
 
+def lasting(name: str) -> str:
+    """Return a directory as an absolute path, so that it is found from anywhere, and a name or a hub id as it is."""
+    return str(Path(name).resolve()) if name not in MODELS and Path(name).is_dir() else name
+
+
 def content_key(name: str) -> str:
     """Tell models apart by what is in their files, so that results are not mixed up when a model is trained anew.
 
@@ -159,10 +164,11 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
             return load(source)
     except Exception as error:  # damaged files let through whatever the parser of each happens to raise
         if isinstance(error, (OSError, ValueError)) and not Path(source).is_dir():
-            why = f" ({first_line(error)})" if reached else ", which is out of reach or switched off (HF_HUB_OFFLINE)"
+            why = first_line(error).partition(" (")[0]  # its own brackets say where the hub's client looked
+            away = "" if reached else ", which is out of reach or switched off (HF_HUB_OFFLINE)"
             raise OutOfReach(
-                f"{source} could not be fetched from the model hub{why}: connect to the internet, or download it "
-                "elsewhere and give the path of its directory."
+                f"{source} could not be fetched from the model hub{away}: {why}; connect to the internet, or "
+                "download it elsewhere and give the path of its directory."
             ) from error
         where = "The model directory" if Path(source).is_dir() else "The model"
         raise DesiderataError(

@@ -49,6 +49,19 @@ def square(image: Image.Image, size: int) -> Pixels:
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
 
 
+def reference_files(folder: Path) -> list[Path]:
+    """Return the files of the pictures in a folder, in order of their names.
+
+    Raises:
+        DesiderataError: It is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise DesiderataError(f"{folder} is not a folder: give the one that holds the pictures of the subject.")
+    if not (files := image_files(folder)):
+        raise DesiderataError(f"{folder} has no {ONE_OF} images: put pictures of the subject there.")
+    return files
+
+
 def read_references(source: str | Path | Sequence[ImageLike], size: int) -> list[Reference]:
     """Read the pictures of the subject; nothing is written.
 
@@ -63,12 +76,7 @@ def read_references(source: str | Path | Sequence[ImageLike], size: int) -> list
         DesiderataError: There are none, or one cannot be read.
     """
     if isinstance(source, str | Path):
-        folder = Path(source)
-        if not folder.is_dir():
-            raise DesiderataError(f"{folder} is not a folder: give the one that holds the pictures of the subject.")
-        files: Sequence[ImageLike] = image_files(folder)
-        if not files:
-            raise DesiderataError(f"{folder} has no {ONE_OF} images: put pictures of the subject there.")
+        files: Sequence[ImageLike] = reference_files(Path(source))
     elif not (files := as_list(source)):
         raise DesiderataError("No picture of the subject was given: give one at least.")
     names = [str(one) if isinstance(one, str | Path) else f"picture {i}" for i, one in enumerate(files, start=1)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
-from desiderata.foundation.registry import MODELS
+from desiderata.foundation.registry import lasting
 from desiderata.foundation.sampling import FILE as SAMPLING
 from desiderata.foundation.sampling import bfloat16_is_fast
 from desiderata.personalize.build import create
@@ -88,7 +88,7 @@ def new_campaign(
     base: dict[str, Any] = {"name": generator} if isinstance(generator, str) else dict(generator)
     drawn = base.get("name") in ENCODERS
     wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
-    base["name"] = _place(base.get("name", ""))
+    base["name"] = lasting(base.get("name", ""))
     usual = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
     if drawn and models is None and bfloat16_is_fast(base.get("device", "auto")):
         base = {"half": True, **base}
@@ -102,7 +102,7 @@ def new_campaign(
         seed=seed,
         half="personalize",
         world=world,
-        encoder=_place(encoder or ENCODERS.get(base["name"], ENCODER)),
+        encoder=lasting(encoder or ENCODERS.get(base["name"], ENCODER)),
         generator=base,
         subject=Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder).table(),
         trainer=usual | wanted,
@@ -111,15 +111,10 @@ def new_campaign(
             "anchors": _plain(anchors or ("moji" if drawn else "authors")),
             "test": _plain(test or ("moji" if drawn else "everyday")),
             "pictures": pictures,
-            **({"second_encoder": _place(second_encoder)} if second_encoder else {}),
+            **({"second_encoder": lasting(second_encoder)} if second_encoder else {}),
         },
     )
     return create(Path(path), config, models=models, memo=memo, progress=progress)
-
-
-def _place(model: str) -> str:
-    """Return a directory as an absolute path, so that the campaign opens from anywhere, and all else as it is."""
-    return model if model in MODELS or not Path(model).is_dir() else str(Path(model).resolve())
 
 
 def _plain(names: str | Sequence[str]) -> str | list[str]:

@@ -4,6 +4,7 @@ A sentence is written in two ways: with the placeholder, which the generator lea
 would write it, which is what pictures are measured against.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,8 @@ class Subject:
         """Return a new subject whose references share one setting, or have one each.
 
         Raises:
-            DesiderataError: A part is missing, an object has no placeholder, or it is a word that means something.
+            DesiderataError: A part is missing, an object has no placeholder, or it is a word of the subject or of a
+                setting.
         """
         if kind == "object" and not placeholder:
             raise DesiderataError(
@@ -85,11 +87,10 @@ class Subject:
                 "such as sks."
             )
         made = cls(kind, word, (setting,) if isinstance(setting, str) else tuple(setting), placeholder)
-        said = " ".join((word, *made.settings)).lower().split()
-        if placeholder.lower() in said:
+        if placeholder.lower() in re.findall(r"\w+", " ".join((word, *made.settings)).lower()):
             raise DesiderataError(
-                f"The placeholder {placeholder!r} is a word of the subject or of what surrounds it: take one without "
-                "a meaning, such as sks."
+                f"The placeholder {placeholder!r} is a word of the subject or of what surrounds it: leave it out "
+                "there, or take another word without a meaning."
             )
         return made
 

@@ -231,6 +231,11 @@ def vocabulary() -> dict[str, tuple[str, ...]]:
     }
 
 
+def knows(word: str) -> bool:
+    """Return whether a word has a meaning in any sentence of this world."""
+    return word.lower() in _vocabulary()
+
+
 @cache
 def _vocabulary() -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for words in _table()[0] for word in words.split()))
