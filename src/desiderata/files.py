@@ -62,7 +62,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
-        stage.chmod(0o755)
+        for_everybody(stage)
         _check_nothing_at(place, path)  # an empty folder would be replaced
         stage.replace(place)
         _sync(place.parent)
@@ -71,6 +71,12 @@ def staged_folder(path: Path) -> Iterator[Path]:
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def for_everybody(folder: Path) -> None:
+    """Let everybody read a folder and all below it: safetensors writes for the owner alone."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _check_nothing_at(place: Path, path: Path) -> None:

@@ -310,6 +310,8 @@ def test_what_was_learnt_is_exported(tiny: Path, call: Call, capsys: Capture, mo
     assert str(tiny.parent) not in card
     assert call("personalize", "export", "run", "lora", "--lora")[1]["form"] == "lora"
     assert {file.name for file in Path("lora").iterdir()} == {"README.md", "pytorch_lora_weights.safetensors"}
+    for written in (*Path("lora").iterdir(), *(path for path in Path("whole").rglob("*") if path.is_file())):
+        assert written.stat().st_mode & 0o777 == 0o644, "safetensors writes for the owner alone"
     base = StableDiffusionPipeline.from_pretrained(str(tiny))
     base.load_lora_weights("lora")
     assert "pipeline.load_lora_weights" in Path("lora/README.md").read_text("utf-8")

@@ -57,6 +57,7 @@ def adapter(base: Generator, tower: CLIPVisionModelWithProjection, tmp_path_fact
     folder = tmp_path_factory.mktemp("adapters") / "adapter"
     learnt = train_adapter(base, tower, references(), 0, recipe=replace(SHORT, steps=2))
     save_adapter(learnt, tower, folder)
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o644}
     return folder
 
 

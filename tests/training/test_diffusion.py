@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from desiderata.cli import main
 from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import load_generator
 from desiderata.personalize.trainers.ip_adapter import IPAdapter
@@ -102,7 +103,9 @@ def test_what_stands_where_is_learnt(folder: Path):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_an_adapter_is_trained_for_what_was_saved(folder: Path, tmp_path: Path):
+def test_an_adapter_is_trained_and_measured_for_what_was_saved(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     trainer = _trainer(folder)
     trainer.run()
     trainer.save(tmp_path / "made")
@@ -117,3 +120,9 @@ def test_an_adapter_is_trained_for_what_was_saved(folder: Path, tmp_path: Path):
     learnt = drawing.train(base, images[:2], 0)
     (picture,) = drawing.apply(base, learnt).sample(["a photo of a cat"], [1], steps=2)
     assert picture.image.shape == (64, 64, 3)
+    capsys.readouterr()
+    words = ["models", "evaluate", str(tmp_path / "adapter"), "--generator", str(tmp_path / "made"), "--n", "2"]
+    assert main([*words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["scenes"] == 2
+    assert {said[name] for name in ("subject", "background", "style")} <= {0, 0.5, 1}

@@ -23,6 +23,9 @@ DOWNLOADS = {
 """What fetching a model from the hub takes."""
 
 
+ADAPTER = "ip_adapter.safetensors"
+"""The file that an adapter is told by."""
+
 TRAINABLE = ("moji-clip", "moji-decap", "moji-judge", "moji-diffusion", "moji-adapter")
 """The bundled models."""
 
@@ -202,15 +205,18 @@ def _check_trainable(name: str) -> None:
 def evaluate(
     name: Annotated[str, typer.Argument(help="A bundled model, or a directory of the same kind.")],
     encoder: Annotated[str, typer.Option(help="For a decoder: the encoder whose embeddings it reads.")] = "moji-clip",
-    judge: Annotated[str, typer.Option(help="For a generator: who looks at its pictures.")] = "moji-judge",
+    generator: Annotated[str, typer.Option(help="For an adapter: what it is for.")] = "moji-diffusion",
+    judge: Annotated[
+        str, typer.Option(help="For a generator or an adapter: who looks at the pictures.")
+    ] = "moji-judge",
     sheet: Annotated[Path | None, typer.Option(help="For a generator: a PNG of the first 48 pictures.")] = None,
-    device: Annotated[str, typer.Option(help="For a generator: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="For a generator or an adapter: cpu or cuda.")] = "cpu",
     n: Annotated[
         int | None,
         typer.Option(
             min=2,
             help="Held-out scenes: for an encoder or a decoder a multiple of 1,000, 5,000 by default; "
-            "for a judge 1,000, for a generator 500.",
+            "for a judge 1,000, for a generator 500, for an adapter 200.",
         ),
     ] = None,
     json: AsJson = False,
@@ -229,6 +235,9 @@ def evaluate(
     if (folder / "model_index.json").exists():
         n = n or 500
         figures = _evaluate_generator(name, judge, n, sheet, device, json)
+    elif (folder / ADAPTER).exists():
+        n = n or 200
+        figures = _evaluate_adapter(name, generator, judge, n, device, json)
     elif _is_judge(folder):
         from desiderata.foundation.judge import load_judge
         from desiderata.training.evaluate_judge import evaluate_judge
@@ -262,6 +271,18 @@ def _is_judge(folder: Path) -> bool:
 
     config = folder / "config.json"
     return folder == BUNDLED_ROOT / "moji-judge" or (config.is_file() and '"concepts"' in config.read_text("utf-8"))
+
+
+def _evaluate_adapter(name: str, generator: str, judge: str, n: int, device: str, quiet: bool) -> dict[str, float]:
+    from desiderata.cli.progress import bar
+    from desiderata.foundation.generator import load_generator
+    from desiderata.foundation.judge import load_judge
+    from desiderata.personalize.trainers.ip_adapter import IPAdapter
+    from desiderata.training.evaluate_adapter import evaluate_adapter
+
+    looks, base = load_judge(judge), load_generator(generator, device=device)
+    with bar("Drawing after held-out scenes", quiet=quiet) as progress:
+        return evaluate_adapter(IPAdapter(name), base, looks, n, progress)
 
 
 def _evaluate_generator(

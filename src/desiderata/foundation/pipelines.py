@@ -16,6 +16,7 @@ from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPVisionModelWi
 from transformers.utils import logging as transformers_logging
 
 from desiderata.errors import DesiderataError
+from desiderata.files import for_everybody
 from desiderata.foundation.registry import load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
@@ -126,8 +127,7 @@ def save_pipeline(pipeline: "StableDiffusionPipeline", folder: Path, add: Callab
                 said = json.loads(config.read_text("utf-8"))
                 said.pop("_name_or_path", None)  # a place on this machine
                 config.write_text(json.dumps(said, indent=2) + "\n", "utf-8")
-            for path in (stage, *stage.rglob("*")):
-                path.chmod(0o755 if path.is_dir() else 0o644)
+            for_everybody(stage)
             stage.replace(folder)
         finally:
             shutil.rmtree(stage, ignore_errors=True)

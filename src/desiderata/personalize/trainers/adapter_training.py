@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from desiderata.errors import DesiderataError
+from desiderata.files import for_everybody
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.pipelines import quiet
 from desiderata.foundation.weights import load_model
@@ -132,6 +133,7 @@ def save_adapter(adapter: Mapping[str, Tensor], tower: CLIPVisionModelWithProjec
             with quiet():
                 tower.save_pretrained(made / TOWER)
             save_file({name: value.contiguous() for name, value in adapter.items()}, made / ADAPTER_FILE)
+            for_everybody(made)
             os.replace(made, folder)
     except OSError as error:
         raise DesiderataError(f"{folder} cannot be written ({error.strerror}): choose another place.") from None
