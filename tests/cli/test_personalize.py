@@ -204,6 +204,13 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert (said["open"], said["stopped"]) == ([], "No picture was picked in the round before.")
 
 
+def test_what_asks_for_nothing_is_reported_on_next(call: Call, capsys: Capture):
+    assert call(*made("--strategy", "dreambooth"))[0] == 0
+    capsys.readouterr()
+    assert main(["personalize", "status", "run"]) == 0
+    assert capsys.readouterr().out.endswith("Next: desiderata personalize report run\n")
+
+
 def test_what_chooses_by_itself_is_not_picked_for(call: Call):
     assert call(*made())[0] == 0
     status, said = call("personalize", "pick", "run", "photos/0.png")

@@ -153,7 +153,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     else:
         if why:
             print(f"It stopped by itself after round {rounds[-1].number}. {why}")
-        print(f"Next: {command('personalize', 'report' if why else 'run', run)}")
+        ended = why or config.strategy.get("name") == "dreambooth"  # which asks for nothing
+        print(f"Next: {command('personalize', 'report' if ended else 'run', run)}")
 
 
 def _check_given(pictures: list[Path] | None, none: bool) -> None:
