@@ -205,7 +205,8 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
 
 
 def test_what_asks_for_nothing_is_reported_on_next(call: Call, capsys: Capture):
-    assert call(*made("--strategy", "dreambooth"))[0] == 0
+    words = [*NEW, "--model", "painter", "--encoder", "judge", "--pictures", "0", "--class-pictures", "1"]
+    assert call(*words, "--strategy", "dreambooth")[0] == 0
     capsys.readouterr()
     assert main(["personalize", "status", "run"]) == 0
     assert capsys.readouterr().out.endswith("Next: desiderata personalize report run\n")
