@@ -152,7 +152,7 @@ ABLATIONS = {
     "sets": ("anchors", ("moji", "moji-b", "moji-c")),
     "prior": ("prior", ("full", "published")),
     "learning-rate": ("learning_rate", (1e-4, 2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4)),
-    "pace": ("pace", (0.25, 0.5, 1.0, 2.0, 4.0)),
+    "pace": ("pace", (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)),
     "scale": ("scale", (0.4, 0.6, 0.8, 1.0)),
 }
 """Which setting each ablation turns, and its values. The first five are the paper's; the others show how far what is
