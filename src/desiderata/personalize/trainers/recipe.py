@@ -131,7 +131,7 @@ MOJI_WORD = Recipe(steps=300, batch=4, learning_rate=5e-3, whole_batches=True)
 """Textual Inversion on the bundled generator, to which a single word can say next to nothing new, at any rate."""
 
 MOJI_CUSTOM = Recipe(steps=250, batch=4, learning_rate=8e-4, whole_batches=True)
-"""Custom Diffusion on the bundled generator, at a rate chosen likewise (`results/personalize-comparators/custom-diffusion`)."""
+"""Custom Diffusion on the bundled generator, at a rate chosen likewise (`results/personalize-comparators`)."""
 
 MOJI_ADAPTER = Recipe(steps=5000, batch=32, learning_rate=2e-4, whole_batches=True)
 """An IP-Adapter for the bundled generator."""
