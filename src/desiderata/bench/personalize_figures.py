@@ -51,7 +51,7 @@ def rounds_figure(results: Results, path: Path) -> None:
         course.xaxis.get_major_locator().set_params(integer=True)
     _plain(axes)
     handles = list(names.values())
-    canvas.legend(handles, list(names), loc="outside lower center", ncols=3, frameon=False, fontsize=8,
+    canvas.legend(handles, list(names), loc="outside lower center", ncols=1 + len(tables), frameon=False, fontsize=8,
                   handlelength=4)  # fmt: skip
     _save(canvas, path)
 
