@@ -23,9 +23,6 @@ DOWNLOADS = {
 """What fetching a model from the hub takes."""
 
 
-ADAPTER = "ip_adapter.safetensors"
-"""The file that an adapter is told by."""
-
 TRAINABLE = ("moji-clip", "moji-decap", "moji-judge", "moji-diffusion", "moji-adapter")
 """The bundled models."""
 
@@ -229,13 +226,14 @@ def evaluate(
     from desiderata.describe.decap import EXTRAS, load_decoder
     from desiderata.foundation.encoder import load_encoder
     from desiderata.foundation.registry import locate
+    from desiderata.personalize.trainers.adapted import ADAPTER_FILE
     from desiderata.training.evaluate import evaluate_decoder, evaluate_descriptions, evaluate_encoder
 
     folder = Path(locate(name))
     if (folder / "model_index.json").exists():
         n = n or 500
         figures = _evaluate_generator(name, judge, n, sheet, device, json)
-    elif (folder / ADAPTER).exists():
+    elif (folder / ADAPTER_FILE).exists():
         n = n or 200
         figures = _evaluate_adapter(name, generator, judge, n, device, json)
     elif _is_judge(folder):

@@ -8,7 +8,7 @@ import typer
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_new import new
 from desiderata.cli.personalize_use import export, report, sample
-from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, show_rounds, write_picture
+from desiderata.cli.taught import TaughtRun, asks, by_hand, figures, opened, show_rounds, write_picture
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     else:
         if why:
             print(f"It stopped by itself after round {rounds[-1].number}. {why}")
-        ended = why or config.strategy.get("name") == "dreambooth"  # which asks for nothing
-        print(f"Next: {command('personalize', 'report' if ended else 'run', run)}")
+        print(f"Next: {command('personalize', 'report' if why or not asks(campaign) else 'run', run)}")
 
 
 def _check_given(pictures: list[Path] | None, none: bool) -> None:

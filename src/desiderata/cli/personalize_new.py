@@ -10,7 +10,7 @@ import typer
 
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.progress import stages
-from desiderata.cli.taught import Told, check_installed, figures, opened
+from desiderata.cli.taught import Told, asks, check_installed, figures, opened
 from desiderata.cli.unfinished import unfinished
 from desiderata.errors import DesiderataError
 
@@ -115,6 +115,7 @@ def new(
     placeholder}, references, seed, round {number, examples, metrics}, warning (null where there is none).
     """
     check_installed()
+    from desiderata.personalize.pictures import reference_files
     from desiderata.personalize.subject import Subject
 
     wanted: dict[str, Any] = {
@@ -141,7 +142,7 @@ def new(
     }
     resumed = unfinished(run, images, wanted)
     if not resumed:
-        _check_pictures(images)
+        reference_files(images)  # what is wrong with them is said before the models are loaded
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
     warning = " ".join(
         [_cropped(images), _beyond_the_bundled(subject, setting, kind, placeholder) if model == BUNDLED else ""]
@@ -174,7 +175,7 @@ def new(
         return
     named = f"{placeholder} {subject}".strip()
     print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
-    then = "report" if strategy == "dreambooth" else "run"  # that asks for nothing more
+    then = "run" if asks(campaign) else "report"
     print(f"Next: {command('personalize', then, run)}")
 
 
@@ -243,19 +244,6 @@ def _sentences(given: str | None, kind: str) -> str | list[str] | None:
         raise DesiderataError(f"{given} cannot be read ({error}): give a text file, a sentence a line.") from None
     said = re.compile(r"(\ban? )?<subject>" if kind == "object" else r"(\bin )?<subject>")
     return [said.sub("{}", line.strip()) for line in lines if line.strip()]
-
-
-def _check_pictures(images: Path) -> None:
-    """Say at once that there is nothing to learn from, before models are loaded.
-
-    Raises:
-        DesiderataError: There is not.
-    """
-    from desiderata.worlds.folder import files_among
-
-    if not images.is_dir():
-        raise DesiderataError(f"{images} is not a folder: give the one that holds the pictures of the subject.")
-    files_among([images])
 
 
 def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool) -> "Campaign":

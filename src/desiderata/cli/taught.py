@@ -132,6 +132,11 @@ def write_picture(path: Path, page: "Image.Image") -> None:
         raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
 
 
+def asks(campaign: "Campaign") -> bool:
+    """Return whether its strategy ever asks for a picture: DreamBooth learns from the references alone."""
+    return campaign.config.strategy.get("name") != "dreambooth"
+
+
 def by_hand(campaign: "Campaign") -> bool:
     """Return whether a person picks the pictures."""
     return str(campaign.config.strategy.get("name", "")).startswith("human")
