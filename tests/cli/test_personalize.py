@@ -228,18 +228,20 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
     status, said = call(*words)
     assert (status, said["round"]) == (0, 0)
     files = [Path(one["file"]) for one in said["pictures"]]
-    assert [file.name for file in files] == ["00-a-sks-toy-in-the-snow-5.png", "00-a-sks-toy-in-the-snow-6.png"]
+    assert [file.name for file in files] == ["r00-a-sks-toy-in-the-snow-5.png", "r00-a-sks-toy-in-the-snow-6.png"]
     assert {one["prompt"] for one in said["pictures"]} == {"a sks toy in the snow"}
     assert call(*words)[1] == said
     before = files[0].read_bytes()
     other = call("personalize", "sample", "run", "a <subject> in the snow!", "-n", "1", "--seed", "5")[1]
     assert other["pictures"][0]["file"].endswith("-5-2.png")
     assert files[0].read_bytes() == before
+    words = ["personalize", "sample", "run", "a <subject> in the snow", "-n", "1", "--seed", "6"]
+    assert call(*words)[1]["pictures"] == said["pictures"][1:]  # the same, however many are asked for
     assert np.asarray(Image.open(files[0])).shape == (16, 16, 3)
     assert main(["personalize", "sample", "run", "a toy", "--out", "elsewhere", "-n", "1"]) == 0
     captured = capsys.readouterr()
     assert captured.err == "'a toy' was drawn without the subject: write <subject> where it belongs.\n"
-    assert captured.out == "elsewhere/00-a-toy-0.png\n"
+    assert captured.out == "elsewhere/r00-a-toy-0.png\n"
     words = ["personalize", "sample", "run", "a <subject>", "<subject>", "-n", "3", "--sheet", "all.png"]
     status, said = call(*words)
     assert (status, said["sheet"], len(said["pictures"])) == (0, "all.png", 6)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 SIDES = (128, 256)
 """Least and greatest side of the pictures on a sheet, in pixels."""
 
+AT_A_TIME = 4
+"""Pictures drawn at a time, whatever their number, so that a picture is the same however many are asked for; more
+would be drawn in vain where a few are wanted."""
+
 
 def sample(
     run: TaughtRun,
@@ -30,7 +34,10 @@ def sample(
         ),
     ],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Pictures for each sentence.")] = 4,
-    out: Annotated[Path | None, typer.Option(help="Folder of the pictures; RUN/samples by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pictures, named by round, sentence and seed; RUN/samples by default."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture of a sentence; the next has the next.")] = 0,
     sheet: Annotated[Path | None, typer.Option(help="A PNG of all of them, a row for each sentence.")] = None,
     round: AtRound = None,
@@ -57,7 +64,11 @@ def sample(
         seeds = [seed + i for _ in prompts for i in range(number)]
         told.round = 0
         learner: Any = campaign.learner_at(closed)
-        drawn = learner.personalised.sample(said, seeds, progress=lambda done, total: told("Drawing", done, total))
+        generator = learner.personalised
+        at_a_time = min(AT_A_TIME, generator.sampling.batch)
+        drawn = generator.sample(
+            said, seeds, batch=at_a_time, progress=lambda done, total: told("Drawing", done, total)
+        )
     pictures = [_kept(folder, closed, one) for one in drawn]
     if sheet is not None:
         _write_sheet(sheet, prompts, drawn, number)
@@ -196,7 +207,7 @@ def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
     told = {"file": None, "prompt": drawn.prompt, "seed": drawn.seed, "blanked": drawn.blanked}
     if drawn.blanked:
         return told
-    png, stem, again = to_png(Image.fromarray(drawn.image)), f"{slug(round, drawn.prompt)}-{drawn.seed}", 1
+    png, stem, again = to_png(Image.fromarray(drawn.image)), f"r{slug(round, drawn.prompt)}-{drawn.seed}", 1
     path = folder / f"{stem}.png"
     try:
         while path.exists() and path.read_bytes() != png:
