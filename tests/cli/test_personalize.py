@@ -114,7 +114,7 @@ def test_people_are_told_the_same(capsys: Capture):
     assert main(["personalize", "run", "run", "--rounds", "1"]) == 0
     assert capsys.readouterr().out.endswith("Next: desiderata personalize report run\n")
     assert main(["personalize", "run", "run", "--rounds", "1"]) == 0
-    assert "Nothing to do: run has 1 round already; more with --rounds 2." in capsys.readouterr().out
+    assert "Nothing to do: run has 1 round already; another one with --rounds 2." in capsys.readouterr().out
 
 
 # Stopped
@@ -198,10 +198,46 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert (status, told["picked"]) == (0, [{"id": second["id"], "text": second["text"]}])
     assert told["round"]["number"] == 1
     assert len(call("personalize", "run", "run")[1]["open"]) == len(ANCHORS) - 1
+    capsys.readouterr()
     assert main(["personalize", "pick", "run", "--none"]) == 0
-    assert capsys.readouterr().out.startswith("Round 2 is closed: TXT-ALN ")
+    out = capsys.readouterr().out
+    assert out.startswith("Round 2 is closed: TXT-ALN ")
+    assert out.endswith("No picture was picked in the round before.\nNext: desiderata personalize report run\n")
     said = call("personalize", "run", "run", "--rounds", "9")[1]
     assert (said["open"], said["stopped"]) == ([], "No picture was picked in the round before.")
+
+
+def test_a_pick_that_is_stopped_is_finished_and_not_changed(
+    call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
+    first, second = (one["pictures"] for one in call("personalize", "run", "run")[1]["open"][:2])
+    with monkeypatch.context() as patched:
+        patched.setattr(PersonalizeLearner, "evaluate", stop)
+        assert main(["personalize", "pick", "run", first[0], second[0]]) == 130
+    capsys.readouterr()
+    assert main(["personalize", "status", "run"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("2 pictures chosen and not learnt yet.\nNext: desiderata personalize run run\n")
+    for others in ([first[0]], [first[0], second[1]], ["--none"]):
+        status, said = call("personalize", "pick", "run", *others)
+        assert (status, "Other pictures were picked for round 1 before" in said["error"]) == (2, True), others
+    assert len(call("personalize", "pick", "run", first[0], second[0])[1]["picked"]) == 2
+    status, said = call("personalize", "pick", "run", first[1])
+    assert (status, said["error"].startswith("Nothing waits to be picked from: `desiderata personalize run`")) == (
+        2,
+        True,
+    )
+
+
+def test_after_the_usual_rounds_another_one_is_offered(call: Call, capsys: Capture):
+    assert call(*made("--strategy", "random", "--samples", "1"))[0] == 0
+    assert len(call("personalize", "run", "run")[1]["rounds"]) == 4
+    capsys.readouterr()
+    assert main(["personalize", "status", "run"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "Next: desiderata personalize report run, or another round: desiderata personalize run run --rounds 4\n"
+    )
 
 
 def test_what_asks_for_nothing_is_reported_on_next(call: Call, capsys: Capture):
@@ -222,7 +258,7 @@ def test_what_chooses_by_itself_is_not_picked_for(call: Call):
 # What comes of it
 
 
-def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
+def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     assert call(*made())[0] == 0
     words = ["personalize", "sample", "run", "a <subject> in the snow", "-n", "2", "--seed", "5"]
     status, said = call(*words)
@@ -242,10 +278,17 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture):
     captured = capsys.readouterr()
     assert captured.err == "'a toy' was drawn without the subject: write <subject> where it belongs.\n"
     assert captured.out == "elsewhere/r00-a-toy-0.png\n"
+    Path("file").touch()
+    assert call("personalize", "sample", "run", "x", "--out", "file") == (
+        2,
+        {"error": "file is a file: give a folder."},
+    )
     words = ["personalize", "sample", "run", "a <subject>", "<subject>", "-n", "3", "--sheet", "all.png"]
     status, said = call(*words)
     assert (status, said["sheet"], len(said["pictures"])) == (0, "all.png", 6)
-    status, said = call(*words)
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "open_run", lambda *_, **__: pytest.fail("models are loaded, which takes long"))
+        status, said = call(*words)
     assert (status, said["error"]) == (2, "all.png is there already: choose another name.")
     status, said = call(*words[:-1], f"{'long' * 62}.png")
     assert (status, "cannot be written (File name too long)" in said["error"]) == (2, True)
@@ -352,7 +395,10 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--placeholder", "table"], "is a word of the subject or of what surrounds it"),
         (["--k", "9"], "A round goes on while 9 sentences are undecided (Eq. 10), and there are 4"),
         (["--setting", "in the snow", "--setting", "on the grass"], "3 settings came with 2 reference pictures"),
-        (["--class-images", "nowhere"], "nowhere is not a folder"),
+        (["--class-images", "nowhere"], "nowhere is not a folder: give one with other things of the class"),
+        (["--kind", "style"], "Class pictures go with an object"),
+        (["--test", "empty.txt"], "empty.txt is empty"),
+        (["--test", "nofile.txt"], "nofile.txt is not a file"),
         (["--second-encoder", "moji-clip"], "moji-clip is no picture encoder"),
         (["--trainer", "textual-inversion", "--class-pictures", "5"], "learns from no class pictures"),
         (["--device", "gpu"], "No device is called 'gpu'"),
@@ -371,6 +417,7 @@ def test_names_that_mean_nothing(
     (tmp_path / "empty").mkdir()
     photos(tmp_path / "run.d")
     lines(tmp_path / "plain.txt", ["a toy in the snow"])
+    lines(tmp_path / "empty.txt", [""])
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xfa")
     status, said = call(*made(*more))
     assert status == 2
@@ -436,9 +483,20 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     assert told.startswith(f"Not square, and learnt without what is beyond the middle: 1 of {given} pictures. moji-")
     warning = call("personalize", "sample", "run", "a <subject> in a quasar", "-n", "1")[1]["warning"]
     assert warning.startswith("moji-diffusion draws what it can. Cannot understand 'quasar'")
-    assert call("personalize", "sample", "run", "a <subject> in the snow", "-n", "1")[1]["warning"] is None
+    assert "in 'a <subject> in a quasar'" in warning, "the sentence as it was typed"
+    for sentence in ("a <subject> in the snow", "a <subject> next to a cat"):
+        assert call("personalize", "sample", "run", sentence, "-n", "1")[1]["warning"] is None
     status, said = call("personalize", "sample", "run", " ")
     assert (status, said["error"].startswith("A sentence is empty")) == (2, True)
+
+
+def test_a_style_may_be_said_with_and_without_in(call: Call):
+    words = list(NEW)
+    words[words.index("toy")], words[words.index("on a wooden table")] = "poster style", "a cat"
+    few = QUICK[: QUICK.index("--class-pictures")]
+    assert call(*words, *few, "--kind", "style", "--anchors", "moji", "--test", "moji")[0] == 0
+    for sentence in ("a dog in <subject>", "a dog {}"):
+        assert call("personalize", "sample", "run", sentence, "-n", "1")[1]["warning"] is None, sentence
 
 
 # Progress

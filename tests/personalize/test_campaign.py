@@ -178,11 +178,14 @@ def test_a_person_picks_from_a_folder_of_copies(tmp_path: Path):
     assert made.queries[1].reason == NOT_PICKED
     assert [query.id for query in pick(made, copies)] == ["r001-q01", "r001-q03"], "a second time nothing is wrong"
     assert len(made.rounds) == 2
-    with pytest.raises(DesiderataError, match="No query is open"):
+    with pytest.raises(DesiderataError, match="Nothing waits to be picked from"):
         pick(made, [])
     assert [query.text for query in made.ask()] == [queries[1].text, queries[3].text]
-    made.tell(made.ask()[1], candidate_files(made, made.ask()[1])[0])
-    pick(made, [])
+    told = candidate_files(made, made.ask()[1])[0]
+    made.tell(made.ask()[1], told)
+    with pytest.raises(DesiderataError, match="Other pictures were picked for round 2 before"):
+        pick(made, [])
+    pick(made, told)
     assert [len(row) for row in weights_of(made)] == [2, 1]
     made.ask()
     pick(made, [])
@@ -398,7 +401,7 @@ def config(photos: Path, **changes) -> Config:
         ({"world": {"kind": "folder"}}, "does not say where the pictures"),
         ({"world": {"kind": "references", "images": "nowhere"}}, "nowhere is not a folder"),
         ({"trainer": {"name": "hypnosis"}}, "No trainer is called 'hypnosis'"),
-        ({"trainer": {"name": "dreambooth", "colour": 1}}, "trainer dreambooth cannot be made"),
+        ({"trainer": {"name": "dreambooth", "colour": 1}}, "trainer dreambooth has no setting 'colour'"),
         ({"trainer": {"name": "dreambooth", "steps": 0}}, "steps is 0"),
         ({"trainer": {"name": "dreambooth", "class_pictures": -1}}, "class_pictures is -1"),
         (
@@ -465,7 +468,10 @@ def test_the_bundled_generator_computes_in_bfloat16_where_that_is_faster(
     new_campaign(tmp_path / "run", tmp_path, **words, generator="sd-1.4")
     said = {"name": "moji-diffusion", "half": False}
     new_campaign(tmp_path / "run", tmp_path, **words, generator=said, trainer={"precision": "float32"})
-    plain, adapter, large, told = made
+    new_campaign(tmp_path / "run", tmp_path, **words, generator={"name": "moji-diffusion", "precision": "float32"})
+    plain, adapter, large, told, precise = made
+    assert "half" not in precise.generator, "a precision was asked for"
+    assert precise.trainer["precision"] == "float32"
     assert plain.generator.get("half", False) == adapter.generator.get("half", False) == fast
     assert plain.trainer["precision"] == ("bfloat16" if fast else "float32")
     assert "precision" not in adapter.trainer
@@ -482,7 +488,15 @@ def test_every_trainer_is_made_from_what_is_written_down(name: str, kind: str):
         table = default_trainer(name, kind, generator)
         own = {"adapter": "nowhere"} if name == "ip-adapter" else {}
         assert make_trainer({**table, **own}, subject).name == name
+        with pytest.raises(DesiderataError, match=f"The trainer {name} has no setting 'step'"):
+            make_trainer({**table, **own, "step": 1}, subject)
     assert ("class_pictures" in table) == (kind == "object" and name not in {"textual-inversion", "ip-adapter"})
+
+
+def test_a_list_of_no_sentences_is_not_the_usual_one(photos: Path, tmp_path: Path):
+    for given in ({"anchors": []}, {"test": []}):
+        with pytest.raises(DesiderataError, match="is empty: give at least one sentence"):
+            new_campaign(tmp_path / "run", photos, subject="toy", setting="here", **given)
 
 
 def test_the_published_settings():

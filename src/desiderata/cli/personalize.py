@@ -75,7 +75,7 @@ def run_(
     elif why:
         print(f"It stopped by itself after round {closed[-1].number}. {why}")
     elif done >= rounds:
-        print(f"Nothing to do: {run} has {count(done, 'round')} already; more with --rounds {done + 1}.")
+        print(f"Nothing to do: {run} has {count(done, 'round')} already; another one with --rounds {done + 1}.")
     if not still_open:
         print(f"Next: {command('personalize', 'report', run)}")
 
@@ -91,7 +91,7 @@ def pick(
 ) -> None:
     """Pick the pictures that are learnt from next, among those that `run` has drawn. All are taken, or none.
 
-    JSON: run, picked [{id, text}], round {number, examples, metrics}.
+    JSON: run, picked [{id, text}], round {number, examples, metrics}, stopped (with --none, or null).
     """
     _check_given(pictures, none)
     with opened(run, json) as (campaign, _):
@@ -100,14 +100,19 @@ def pick(
 
         _check_by_hand(campaign)
         picked = answers.pick(campaign, files_among(pictures or []))
-    last = campaign.rounds[-1]
+        if none:
+            campaign.ask()  # there is nothing to ask any more, which is recorded
+    last, why = campaign.rounds[-1], _stopped(campaign)
     if json:
         told = [{"id": query.id, "text": query.text} for query in picked]
-        show_json({"run": str(run), "picked": told, "round": round_json(last)})
+        show_json({"run": str(run), "picked": told, "round": round_json(last), "stopped": why or None})
         return
     for query in picked:
         print(f"  {query.id}  {query.text}")
-    print(f"Round {last.number} is closed: {figures(last.metrics)}.\nNext: {command('personalize', 'run', run)}")
+    print(f"Round {last.number} is closed: {figures(last.metrics)}.")
+    if why:
+        print(f"It stopped by itself after round {last.number}. {why}")
+    print(_next(campaign, run))
 
 
 def status(run: TaughtRun, json: AsJson = False) -> None:
@@ -150,10 +155,12 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:
         _show_open(campaign, run, still_open)
-    else:
-        if why:
-            print(f"It stopped by itself after round {rounds[-1].number}. {why}")
-        print(f"Next: {command('personalize', 'report' if why or not asks(campaign) else 'run', run)}")
+        return
+    if why:
+        print(f"It stopped by itself after round {rounds[-1].number}. {why}")
+    if unlearnt := _unlearnt(campaign):
+        print(f"{unlearnt} chosen and not learnt yet.")
+    print(_next(campaign, run))
 
 
 def _check_given(pictures: list[Path] | None, none: bool) -> None:
@@ -177,6 +184,25 @@ def _open(campaign: "Campaign") -> list[dict[str, Any]]:
         return {"id": query.id, "text": query.text, "pictures": files}
 
     return [told(query) for query in campaign.queries if query.status == "open"]
+
+
+def _unlearnt(campaign: "Campaign") -> str:
+    """Return how many pictures were chosen for a round that is decided and not closed; empty for none."""
+    closed = campaign.store.last_round()
+    waiting = {query.id for query in campaign.queries if query.round > closed}
+    number = sum(answer.query_id in waiting and bool(answer.image) for answer in campaign.answers)
+    return count(number, "picture") if number else ""
+
+
+def _next(campaign: "Campaign", run: Path) -> str:
+    """Return what to type next; a run that is as long as one usually is may have another round."""
+    last = campaign.store.last_round()
+    if _stopped(campaign) or (last >= 0 and not asks(campaign)):
+        return f"Next: {command('personalize', 'report', run)}"
+    if last < ROUNDS or _unlearnt(campaign):
+        return f"Next: {command('personalize', 'run', run)}"
+    more = command("personalize", "run", run, "--rounds", last + 1)
+    return f"Next: {command('personalize', 'report', run)}, or another round: {more}"
 
 
 def _stopped(campaign: "Campaign") -> str:

@@ -70,6 +70,12 @@ def new(
         str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each round; as published.")] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the trainer; too high a one draws the pictures again, whatever is asked. As published."
+        ),
+    ] = None,
     anchors: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +108,13 @@ def new(
     ] = None,
     placeholder: Annotated[str, typer.Option(help="The word that the subject is called by.")] = "sks",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help=f"float32, float16 or bfloat16; float32 without it, but {BUNDLED} computes in bfloat16 where that "
+            "is faster."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seeds everything.")] = 0,
     json: AsJson = False,
 ) -> None:
@@ -123,13 +135,14 @@ def new(
         "setting": setting,
         "kind": kind,
         "placeholder": placeholder,
-        "generator": _table(name=model, device=_unless(device, "auto"), precision=_unless(precision, "float32")),
+        "generator": _table(name=model, device=_unless(device, "auto"), precision=precision),
         "encoder": encoder,
         "second_encoder": second_encoder,
         "strategy": _table(name=strategy, k=k, samples=samples, rate=rate),
         "trainer": _table(
             name=trainer,
             steps=steps,
+            learning_rate=learning_rate,
             class_pictures=class_pictures,
             prior=prior,
             adapter=_adapter(trainer, adapter, model),
@@ -142,6 +155,7 @@ def new(
     }
     resumed = unfinished(run, images, wanted)
     if not resumed:
+        _check_class_pictures(kind, class_pictures, class_images)
         reference_files(images)  # what is wrong with them is said before the models are loaded
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
     warning = " ".join(
@@ -209,6 +223,13 @@ def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholde
     return " ".join(said)
 
 
+def _check_class_pictures(kind: str, number: int | None, folder: Path | None) -> None:
+    if folder is not None and not folder.is_dir():
+        raise DesiderataError(f"--class-images: {folder} is not a folder: give one with other things of the class.")
+    if kind == "style" and (number or folder):
+        raise DesiderataError("Class pictures go with an object, and a style has none: leave them out.")
+
+
 def _table(**said: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
@@ -237,17 +258,21 @@ def _sentences(given: str | None, kind: str) -> str | list[str] | None:
         DesiderataError: The file cannot be read.
     """
     if given is None or not Path(given).is_file():
+        if given and Path(given).suffix:
+            raise DesiderataError(f"{given} is not a file: give one with a sentence a line.")
         return given
     try:
         lines = Path(given).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DesiderataError(f"{given} cannot be read ({error}): give a text file, a sentence a line.") from None
     said = re.compile(r"(\ban? )?<subject>" if kind == "object" else r"(\bin )?<subject>")
-    return [said.sub("{}", line.strip()) for line in lines if line.strip()]
+    if not (sentences := [said.sub("{}", line.strip()) for line in lines if line.strip()]):
+        raise DesiderataError(f"{given} is empty: write a sentence a line, with {{}} for the subject.")
+    return sentences
 
 
 def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool) -> "Campaign":
-    with stages("Loading the models", quiet, lines=True) as show:
+    with stages("Getting ready", quiet, lines=True) as show:
         from desiderata.personalize.quickstart import new_campaign
 
         return new_campaign(run, images, **wanted, progress=Told(show))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SIDES = (128, 256)
 """Least and greatest side of the pictures on a sheet, in pixels."""
 
+STAND_INS = ("cat", "guitar", "boat")
+"""Things that the bundled generator knows, one of which takes the subject's place where its words are looked up."""
+
 AT_A_TIME = 4
 """Pictures drawn at a time, whatever their number, so that a picture is the same however many are asked for; more
 would be drawn in vain where a few are wanted."""
@@ -39,6 +42,10 @@ def sample(
         typer.Option(help="Folder of the pictures, named by round, sentence and seed; RUN/samples by default."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture of a sentence; the next has the next.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of denoising; the model's usual.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Scale of classifier-free guidance, 1 for none; the model's usual.")
+    ] = None,
     sheet: Annotated[Path | None, typer.Option(help="A PNG of all of them, a row for each sentence.")] = None,
     round: AtRound = None,
     json: AsJson = False,
@@ -50,16 +57,11 @@ def sample(
     """
     _check_said(prompts)
     folder = out or run / "samples"
+    _check_places(run, folder, sheet)
     with opened(run, json) as (campaign, told):
-        from desiderata.files import check_writable
         from desiderata.personalize.subject import Subject
 
         closed, subject = check_learnt(campaign, round), Subject.read(campaign.config.subject)
-        check_apart(campaign.config, folder)
-        check_writable(folder / "picture.png")
-        if sheet is not None:
-            check_apart(campaign.config, sheet)
-            _check_new(sheet)
         said = [subject.said(prompt) for prompt in prompts for _ in range(number)]
         seeds = [seed + i for _ in prompts for i in range(number)]
         told.round = 0
@@ -67,7 +69,12 @@ def sample(
         generator = learner.personalised
         at_a_time = min(AT_A_TIME, generator.sampling.batch)
         drawn = generator.sample(
-            said, seeds, batch=at_a_time, progress=lambda done, total: told("Drawing", done, total)
+            said,
+            seeds,
+            steps=steps,
+            guidance=guidance,
+            batch=at_a_time,
+            progress=lambda done, total: told("Drawing", done, total),
         )
     pictures = [_kept(folder, closed, one) for one in drawn]
     if sheet is not None:
@@ -180,12 +187,14 @@ def _not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
     """Return which words of a sentence the bundled generator has never seen, the subject's own left out."""
     from desiderata.worlds.moji.reader import CannotParse, parse
 
-    stand_in = "cat" if subject.kind == "object" else ""
     for prompt in prompts:
+        said, named = subject.said(prompt), subject.named()
+        if subject.kind == "object":
+            said = said.replace(named, next((thing for thing in STAND_INS if thing not in said), ""))
         try:
-            parse(subject.said(prompt).replace(subject.named(), stand_in).strip())
+            parse(said.replace(f"in {named}", "").replace(named, "").strip())
         except CannotParse as error:
-            return f"{BUNDLED} draws what it can. {error}"
+            return f"{BUNDLED} draws what it can. {CannotParse(error.word, prompt, error.reason)}"
     return ""
 
 
@@ -217,6 +226,25 @@ def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
     except OSError as error:
         raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
     return told | {"file": str(path)}
+
+
+def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
+    """Make sure that pictures can be written into a folder, and a page of them, before models are loaded.
+
+    Raises:
+        DesiderataError: They cannot.
+    """
+    from desiderata.campaign.config import Config
+    from desiderata.files import check_writable
+
+    config = Config.read(run)
+    check_apart(config, folder)
+    if folder.exists() and not folder.is_dir():
+        raise DesiderataError(f"{folder} is a file: give a folder.")
+    check_writable(folder / "picture.png")
+    if sheet is not None:
+        check_apart(config, sheet)
+        _check_new(sheet)
 
 
 def _check_new(path: Path) -> None:
@@ -267,7 +295,7 @@ def _new(config: "Config", name: str) -> str:
     words += ["--model", config.generator["name"], "--encoder", config.encoder]
     for table, own in ((config.strategy, "strategy"), (config.trainer, "trainer")):
         words += [f"--{own}", table["name"]]
-        for key in ("k", "samples", "rate", "steps", "class_pictures", "adapter"):
+        for key in ("k", "samples", "rate", "steps", "learning_rate", "class_pictures", "adapter"):
             words += [f"--{key.replace('_', '-')}", table[key]] if key in table else []
     for key in ("anchors", "test"):
         given = prompts.get(key)

@@ -136,16 +136,19 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
         The queries that were answered.
 
     Raises:
-        DesiderataError: Nothing is asked, a picture is no candidate of this round, or there are more than the
-            strategy takes in a round.
+        DesiderataError: Nothing is asked, a picture is no candidate of this round, there are more than the strategy
+            takes in a round, or others were picked before.
     """
     number = max((query.round for query in campaign.queries), default=0)
     queries = [query for query in campaign.queries if query.round == number]
     chosen = _by_query(campaign, queries, pictures) if queries else {}
+    given = {digest_of(picture) for came in chosen.values() for picture in came}
     told = {answer.image for answer in campaign.answers}
-    new = [picture for came in chosen.values() for picture in came if digest_of(picture) not in told]
-    if not any(query.status == "open" for query in queries) and (new or not chosen):
-        raise DesiderataError("No query is open, so that there is nothing to pick from: ask first.")
+    _check_unchanged(campaign, number, given)
+    if not any(query.status == "open" for query in queries) and (given - told or not chosen):
+        raise DesiderataError(
+            "Nothing waits to be picked from: `desiderata personalize run` draws pictures (in Python, `ask`)."
+        )
     total, most = sum(map(len, chosen.values())), _most(campaign)
     if total > most:
         raise DesiderataError(f"{total} pictures were picked, and a round learns from {most}: leave some out.")
@@ -158,6 +161,25 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
         if query.id not in chosen and query.status == "open":
             campaign.skip(query, NOT_PICKED)
     return [query for query in queries if query.id in chosen]
+
+
+def _check_unchanged(campaign: Campaign, number: int, given: set[str]) -> None:
+    """Refuse to pick anew in a round that is decided in part, or decided and not learnt yet.
+
+    Raises:
+        DesiderataError: Other pictures are recorded for it than those given.
+    """
+    queries = {query.id: query for query in campaign.queries if query.round == number}
+    recorded = {answer.image: answer.query_id for answer in campaign.answers if answer.query_id in queries}
+    if not recorded or number <= campaign.rounds[-1].number:
+        return
+    decided = not any(query.status == "open" for query in queries.values())
+    if set(recorded) - given or (decided and given - set(recorded)):
+        known = ", ".join(f"{one} ({queries[one].text})" for one in sorted(set(recorded.values())))
+        raise DesiderataError(
+            f"Other pictures were picked for round {number} before, and are not learnt yet: of {known}. Give the "
+            "same ones again, and they are learnt; what is recorded cannot be changed."
+        )
 
 
 def weights_of(campaign: Campaign) -> list[list[float]]:

@@ -67,6 +67,9 @@ class Choosing:
         if not state.anchors:
             state.note(Selection(state.round, self.name, self.k, stopped=ALL_LEARNT))
             return []
+        if ended := self.ends(state):
+            state.note(Selection(state.round, self.name, self.k, stopped=ended))
+            return []
         candidates = state.candidates(self.drawn)
         found = appraise(candidates.to_anchor(self.placeholder), candidates.to_plain(), candidates.usable, self.rate)
         stopped = self.stops(state, found)
@@ -86,6 +89,10 @@ class Choosing:
         ]
 
     # What a strategy says for itself
+
+    def ends(self, state: PersonalizeState) -> str:
+        """Return why nothing is to be drawn any more; empty to go on."""
+        return ""
 
     def stops(self, state: PersonalizeState, found: Appraisal) -> str:
         """Return why nothing is to be asked any more; empty to go on."""

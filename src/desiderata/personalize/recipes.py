@@ -24,6 +24,9 @@ TRAINERS = {
 OF_LEARNER = ("name", "class_pictures", "half")
 """What the campaign's table `trainer` says that is not the trainer's own."""
 
+PARTS = {"recipe": Recipe, "running": Running}
+"""What a trainer may take whose fields stand in the table `trainer` like its own."""
+
 ADAPTERS = {"moji-diffusion": "moji-adapter"}
 """The IP-Adapters that are bundled, by the name of their generator."""
 
@@ -81,11 +84,13 @@ def make_trainer(table: Mapping[str, Any], subject: Subject) -> Trainer:
     takes = {field.name for field in fields(make)}
     words = {key: getattr(subject, key) for key in ("placeholder", "word") if key in takes}
     try:
-        parts = {part: _part(of, settings) for part, of in (("recipe", Recipe), ("running", Running))}
-        return make(**{**words, **{part: made for part, made in parts.items() if part in takes}, **settings})
+        parts = {part: _part(of, settings) for part, of in PARTS.items() if part in takes}
+        if unknown := [key for key in settings if key not in takes]:
+            raise DesiderataError(f"The trainer {name} has no setting {unknown[0]!r}: leave it out.")
+        return make(**{**words, **parts, **settings})
     except TypeError as error:
         raise DesiderataError(
-            f"The trainer {name} cannot be made as campaign.toml says ({error}): correct its table `trainer`."
+            f"The trainer {name} cannot be made of its settings ({error}): correct the table `trainer`."
         ) from None
 
 

@@ -46,7 +46,7 @@ class Human(Choosing):
 
     name = "human"
 
-    def stops(self, state: PersonalizeState, found: Appraisal) -> str:
+    def ends(self, state: PersonalizeState) -> str:
         """Return that nothing was picked in the round before, if so."""
         before = [one.query.status for one in state.exchanges if one.query.round == state.round - 1]
         return "" if not before or "answered" in before else "No picture was picked in the round before."

@@ -145,7 +145,18 @@ def headline(
     n = int(min(first["pictures"], last.metrics["pictures"]))
     change = intervals.of_change(before, after, n)
     unclear = ", which is no clear change" if change.low <= 0 <= change.high else ""
-    return f"{taught} {own}: {percent(after)} {shows}, after {percent(before)} before{unclear}."
+    overfitted = f"{percent(after)} {shows}, after {percent(before)} before{unclear}"
+    return f"{taught} {own}: {overfitted}. {_alignments(first, last.metrics)}".strip()
+
+
+def _alignments(first: Mapping[str, float], last: Mapping[str, float]) -> str:
+    """Return how the other two figures changed, without which the overfitted share can be low for bad reasons."""
+    told = [
+        f"{name} went from {in_figure(key, first[key])} to {in_figure(key, last[key])}"
+        for key, name in (("txt_aln", "TXT-ALN"), ("img_aln", "IMG-ALN"))
+        if key in first and key in last
+    ]
+    return f"{' and '.join(told)}." if told else ""
 
 
 def certainty(rounds: Sequence[Round]) -> list[str]:
@@ -167,7 +178,8 @@ def evidence(query: Query, weight: float) -> list[tuple[str, str]]:
     if "overfitted_share" in found:
         drawn = int(found.get("candidates", 0))
         rows.append(("overfitted_share", f"{round(found['overfitted_share'] * drawn)} of {drawn}"))
-    for key, digits in (("entropy", 3), ("margin", 3), ("similarity", 3)):
+    picked = "candidate" not in found  # by a person: the similarity is that of another picture
+    for key, digits in (("entropy", 3), ("margin", 3), *([] if picked else [("similarity", 3)])):
         if key in found:
             rows.append((key, signed(found[key], digits) if key == "margin" else in_figure(key, found[key])))
     if "rank" in found:
