@@ -479,8 +479,12 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     first = sorted(Path("photos").iterdir())[0]
     Image.new("RGB", (40, 20)).save(first)
     given = len([*Path("photos").iterdir()])
+    Path("photos/0.txt").write_text("a sks toy")
     told = call(*words)[1]["warning"]
-    assert told.startswith(f"Not square, and learnt without what is beyond the middle: 1 of {given} pictures. moji-")
+    assert told.startswith(
+        f"Not square, and learnt without what is beyond the middle: 1 of {given} pictures. Not read"
+    )
+    assert "Not read: 0.txt; what a picture shows is said with --setting. moji-diffusion knows" in told
     warning = call("personalize", "sample", "run", "a <subject> in a quasar", "-n", "1")[1]["warning"]
     assert warning.startswith("moji-diffusion draws what it can. Cannot understand 'quasar'")
     assert "in 'a <subject> in a quasar'" in warning, "the sentence as it was typed"

@@ -2,12 +2,12 @@
 
 import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from desiderata.cli.expectations import BUNDLED, before_learning
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.progress import stages
 from desiderata.cli.taught import Told, asks, check_installed, figures, opened
@@ -34,8 +34,6 @@ STRATEGIES = (
 """The names of `personalize.strategies.STRATEGIES`, which help lists without importing it; the usual one first."""
 TRAINERS = ("dreambooth", "dreambooth-lora", "textual-inversion", "custom-diffusion", "ip-adapter")
 """The names of `personalize.recipes.TRAINERS`, likewise."""
-BUNDLED = "moji-diffusion"
-"""The bundled generator, which has seen nothing but drawings."""
 
 
 def new(
@@ -158,9 +156,7 @@ def new(
         _check_class_pictures(kind, class_pictures, class_images)
         reference_files(images)  # what is wrong with them is said before the models are loaded
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
-    warning = " ".join(
-        [_cropped(images), _beyond_the_bundled(subject, setting, kind, placeholder) if model == BUNDLED else ""]
-    ).strip()
+    warning = before_learning(images, subject, setting, kind, placeholder, bundled=model == BUNDLED)
     if warning and not json:
         print(warning, file=sys.stderr)  # before minutes are spent on it
     if resumed:
@@ -191,36 +187,6 @@ def new(
     print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
     then = "run" if asks(campaign) else "report"
     print(f"Next: {command('personalize', then, run)}")
-
-
-def _cropped(images: Path) -> str:
-    """Return how many pictures of the subject lose their edges; empty for none."""
-    from PIL import Image, UnidentifiedImageError
-
-    from desiderata.worlds.folder import image_files
-
-    files, oblong = image_files(images), 0
-    for path in files:
-        with suppress(OSError, UnidentifiedImageError, Image.DecompressionBombError), Image.open(path) as picture:
-            oblong += picture.width != picture.height  # what cannot be read is refused elsewhere
-    if not oblong:
-        return ""
-    return f"Not square, and learnt without what is beyond the middle: {oblong} of {count(len(files), 'picture')}."
-
-
-def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:
-    """Return what to expect of the bundled generator, and which words it has never seen, or knows already."""
-    from desiderata.worlds.moji.reader import CannotParse, knows, parse
-
-    said = [f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."]
-    try:
-        for setting in settings:
-            parse(f"a {subject} {setting}" if kind == "object" else setting)
-    except CannotParse as error:
-        said += [str(error), f"Its words: `{command('models', 'words')}`."]
-    if knows(placeholder):
-        said.append(f"{placeholder!r} is one of its words: take a --placeholder without a meaning, such as sks.")
-    return " ".join(said)
 
 
 def _check_class_pictures(kind: str, number: int | None, folder: Path | None) -> None:

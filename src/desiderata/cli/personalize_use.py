@@ -3,25 +3,18 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from desiderata.cli.output import AsJson, command, count, show_json
-from desiderata.cli.personalize_new import BUNDLED
+from desiderata.cli.expectations import BUNDLED, not_understood
+from desiderata.cli.output import AsJson, count, show_json
+from desiderata.cli.personalize_again import commands
 from desiderata.cli.taught import AtRound, TaughtRun, check_apart, check_learnt, figures, opened, write_picture
 from desiderata.errors import DesiderataError
 
-if TYPE_CHECKING:
-    from desiderata.campaign.config import Config
-    from desiderata.campaign.loop import Campaign
-    from desiderata.personalize.subject import Subject
-
 SIDES = (128, 256)
 """Least and greatest side of the pictures on a sheet, in pixels."""
-
-STAND_INS = ("cat", "guitar", "boat")
-"""Things that the bundled generator knows, one of which takes the subject's place where its words are looked up."""
 
 AT_A_TIME = 4
 """Pictures drawn at a time, whatever their number, so that a picture is the same however many are asked for; more
@@ -82,7 +75,7 @@ def sample(
     nameless = next((prompt for prompt in prompts if subject.named() not in subject.said(prompt)), None)
     warning = f"{nameless!r} was drawn without the subject: write <subject> where it belongs." if nameless else ""
     if campaign.config.generator["name"] == BUNDLED:
-        warning = f"{warning} {_not_understood(subject, prompts)}".strip()
+        warning = f"{warning} {not_understood(subject, prompts)}".strip()
     warning = warning or None
     if json:
         show_json(
@@ -166,7 +159,7 @@ def report(
     check_apart(campaign.config, path)
     check_writable(path)
     with spinner("Writing the report", quiet=json):
-        write_report(of_campaign(campaign, command=_commands(campaign)), path)
+        write_report(of_campaign(campaign, command=commands(campaign)), path)
     if json:
         show_json({"run": str(run), "report": str(path)})
     else:
@@ -181,21 +174,6 @@ def _check_said(prompts: Sequence[str]) -> None:
     """
     if not all(prompt.strip() for prompt in prompts):
         raise DesiderataError('A sentence is empty: say what to draw, such as "a <subject> in the snow".')
-
-
-def _not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
-    """Return which words of a sentence the bundled generator has never seen, the subject's own left out."""
-    from desiderata.worlds.moji.reader import CannotParse, parse
-
-    for prompt in prompts:
-        said, named = subject.said(prompt), subject.named()
-        if subject.kind == "object":
-            said = said.replace(named, next((thing for thing in STAND_INS if thing not in said), ""))
-        try:
-            parse(said.replace(f"in {named}", "").replace(named, "").strip())
-        except CannotParse as error:
-            return f"{BUNDLED} draws what it can. {CannotParse(error.word, prompt, error.reason)}"
-    return ""
 
 
 def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
@@ -268,40 +246,3 @@ def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any], numbe
     least, most = SIDES
     side = min(max([least, *(image.shape[0] for image in images if image is not None)]), most)
     write_picture(path, sheet(rows, side, prompts, [str(one.seed) for one in drawn[:number]]))
-
-
-def _commands(campaign: "Campaign") -> str:
-    """Return what to type to make this run again, a command a line; empty for one that was made from Python."""
-    if campaign.config.half != "personalize" or campaign.path is None:
-        return ""
-    name = campaign.path.resolve().name
-    lines = [_new(campaign.config, name)]
-    from desiderata.personalize.looking import choices
-
-    rounds = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
-    if rounds:
-        lines.append(command("personalize", "run", name, "--rounds", rounds))
-    if any(answer.source == "person" for answer in campaign.answers):
-        lines.append(f"{command('personalize', 'pick', name)} PICTURES  # after each round")
-    return "\n".join(lines)
-
-
-def _new(config: "Config", name: str) -> str:
-    subject, prompts = config.subject, config.prompts
-    words: list[Any] = ["personalize", "new", name, "--images", config.world["images"], "--subject", subject["word"]]
-    for setting in subject["settings"]:
-        words += ["--setting", setting]
-    words += ["--kind", subject["kind"], "--placeholder", subject["placeholder"]]
-    words += ["--model", config.generator["name"], "--encoder", config.encoder]
-    for table, own in ((config.strategy, "strategy"), (config.trainer, "trainer")):
-        words += [f"--{own}", table["name"]]
-        for key in ("k", "samples", "rate", "steps", "learning_rate", "class_pictures", "adapter"):
-            words += [f"--{key.replace('_', '-')}", table[key]] if key in table else []
-    for key in ("anchors", "test"):
-        given = prompts.get(key)
-        words += [f"--{key}", given if isinstance(given, str) else f"{key}.txt"] if given else []
-    words += ["--pictures", prompts["pictures"]] if "pictures" in prompts else []
-    words += ["--class-images", config.world["class_images"]] if "class_images" in config.world else []
-    for key in ("device", "precision"):
-        words += [f"--{key}", config.generator[key]] if key in config.generator else []
-    return command(*words, "--seed", config.seed)

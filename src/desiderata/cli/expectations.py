@@ -1,0 +1,83 @@
+"""What people are told before a generator learns or draws for minutes: what is left out, which words it never saw."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desiderata.cli.output import command, count
+
+if TYPE_CHECKING:
+    from desiderata.personalize.subject import Subject
+
+BUNDLED = "moji-diffusion"
+"""The bundled generator, which has seen nothing but drawings."""
+
+CAPTIONS = (".txt", ".caption")
+"""What files end in that other programs read beside pictures."""
+
+STAND_INS = ("cat", "guitar", "boat")
+"""Things that the bundled generator knows, one of which takes the subject's place where its words are looked up."""
+
+
+def before_learning(
+    images: Path, subject: str, settings: list[str], kind: str, placeholder: str, *, bundled: bool
+) -> str:
+    """Return what to expect of the pictures of a subject and of the words for it; empty for nothing in particular."""
+    beyond = _beyond_the_bundled(subject, settings, kind, placeholder) if bundled else ""
+    return " ".join(filter(None, (_cropped(images), _captions(images), beyond)))
+
+
+def not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
+    """Return which words of a sentence the bundled generator has never seen, the subject's own left out."""
+    from desiderata.worlds.moji.reader import CannotParse, parse
+
+    for prompt in prompts:
+        said, named = subject.said(prompt), subject.named()
+        if subject.kind == "object":
+            said = said.replace(named, next((thing for thing in STAND_INS if thing not in said), ""))
+        try:
+            parse(said.replace(f"in {named}", "").replace(named, "").strip())
+        except CannotParse as error:
+            return f"{BUNDLED} draws what it can. {CannotParse(error.word, prompt, error.reason)}"
+    return ""
+
+
+def _cropped(images: Path) -> str:
+    """Return how many pictures of the subject lose their edges; empty for none."""
+    from PIL import Image, UnidentifiedImageError
+
+    from desiderata.worlds.folder import image_files
+
+    files, oblong = image_files(images), 0
+    for path in files:
+        with suppress(OSError, UnidentifiedImageError, Image.DecompressionBombError), Image.open(path) as picture:
+            oblong += picture.width != picture.height  # what cannot be read is refused elsewhere
+    if not oblong:
+        return ""
+    return f"Not square, and learnt without what is beyond the middle: {oblong} of {count(len(files), 'picture')}."
+
+
+def _captions(images: Path) -> str:
+    """Return that captions beside the pictures are not read, which other programs do; empty where there are none."""
+    from desiderata.worlds.folder import other_files
+
+    files = [path.name for path in other_files(images) if path.suffix.lower() in CAPTIONS]
+    if not files:
+        return ""
+    return f"Not read: {', '.join(files[:3])}{', …' * (len(files) > 3)}; what a picture shows is said with --setting."
+
+
+def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:
+    """Return what to expect of the bundled generator, and which words it has never seen, or knows already."""
+    from desiderata.worlds.moji.reader import CannotParse, knows, parse
+
+    said = [f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."]
+    try:
+        for setting in settings:
+            parse(f"a {subject} {setting}" if kind == "object" else setting)
+    except CannotParse as error:
+        said += [str(error), f"Its words: `{command('models', 'words')}`."]
+    if knows(placeholder):
+        said.append(f"{placeholder!r} is one of its words: take a --placeholder without a meaning, such as sks.")
+    return " ".join(said)
