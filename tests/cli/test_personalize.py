@@ -221,13 +221,25 @@ def test_a_pick_that_is_stopped_is_finished_and_not_changed(
     assert out.endswith("2 pictures chosen and not learnt yet.\nNext: desiderata personalize run run\n")
     for others in ([first[0]], [first[0], second[1]], ["--none"]):
         status, said = call("personalize", "pick", "run", *others)
-        assert (status, "Other pictures were picked for round 1 before" in said["error"]) == (2, True), others
+        assert (status, "Others were picked for round 1 before" in said["error"]) == (2, True), others
     assert len(call("personalize", "pick", "run", first[0], second[0])[1]["picked"]) == 2
     status, said = call("personalize", "pick", "run", first[1])
     assert (status, said["error"].startswith("Nothing waits to be picked from: `desiderata personalize run`")) == (
         2,
         True,
     )
+
+
+def test_picking_none_may_be_stopped_too(call: Call, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made("--strategy", "human"))[0] == 0
+    first = call("personalize", "run", "run")[1]["open"][0]["pictures"][0]
+    with monkeypatch.context() as patched:
+        patched.setattr(PersonalizeLearner, "evaluate", stop)
+        assert main(["personalize", "pick", "run", "--none"]) == 130
+    status, said = call("personalize", "pick", "run", first)
+    assert (status, "are not learnt yet: none. Give the same again" in said["error"]) == (2, True)
+    status, said = call("personalize", "pick", "run", "--none")
+    assert (status, said["round"]["number"], said["stopped"]) == (0, 1, "No picture was picked in the round before.")
 
 
 def test_after_the_usual_rounds_another_one_is_offered(call: Call, capsys: Capture):
@@ -304,6 +316,21 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, m
     assert call("personalize", "sample", "run", "x", "--round", "1")[0] == 2
 
 
+def test_pictures_are_drawn_as_they_are_asked_for(call: Call, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made())[0] == 0
+    said, draw = {}, Painter.sample
+
+    def sample(painter: Painter, prompts: list[str], seeds: list[int], **more):
+        said.update(more)
+        return draw(painter, prompts, seeds, **more)
+
+    monkeypatch.setattr(Painter, "sample", sample)
+    assert call("personalize", "sample", "run", "<subject>", "-n", "1")[0] == 0
+    assert (said["steps"], said["guidance"]) == (None, None)
+    assert call("personalize", "sample", "run", "<subject>", "-n", "1", "--steps", "7", "--guidance", "3")[0] == 0
+    assert (said["steps"], said["guidance"]) == (7, 3.0)
+
+
 def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     assert call(*made())[0] == 0
     instant(monkeypatch, Painter(blanks=("snow",)))
@@ -317,13 +344,15 @@ def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, 
 
 
 def test_a_report_is_written(call: Call):
-    assert call(*made())[0] == 0
+    assert call(*made("--learning-rate", "0.0005"))[0] == 0
+    assert Campaign.open("run").config.trainer["learning_rate"] == 0.0005
     assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
     assert call("personalize", "report", "run") == (0, {"run": "run", "report": "run/report.html"})
     page = Path("run/report.html").read_text("utf-8")
     assert "desiderata personalize new run --images" in page
     assert "--anchors anchors.txt" in page
     assert "--class-pictures 1" in page
+    assert "--learning-rate 0.0005" in page
     assert "desiderata personalize run run --rounds 1" in page
     assert call("personalize", "report", "run", "--out", "photos/report.html")[0] == 2
 
@@ -397,6 +426,7 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--setting", "in the snow", "--setting", "on the grass"], "3 settings came with 2 reference pictures"),
         (["--class-images", "nowhere"], "nowhere is not a folder: give one with other things of the class"),
         (["--kind", "style"], "Class pictures go with an object"),
+        (["--trainer", "ip-adapter", "--adapter", "x", "--steps", "5"], "--steps is of training"),
         (["--test", "empty.txt"], "empty.txt is empty"),
         (["--test", "nofile.txt"], "nofile.txt is not a file"),
         (["--second-encoder", "moji-clip"], "moji-clip is no picture encoder"),
@@ -488,7 +518,7 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     warning = call("personalize", "sample", "run", "a <subject> in a quasar", "-n", "1")[1]["warning"]
     assert warning.startswith("moji-diffusion draws what it can. Cannot understand 'quasar'")
     assert "in 'a <subject> in a quasar'" in warning, "the sentence as it was typed"
-    for sentence in ("a <subject> in the snow", "a <subject> next to a cat"):
+    for sentence in ("a <subject> in the snow", "a <subject> next to a kitten", "a <subject> and a <subject>"):
         assert call("personalize", "sample", "run", sentence, "-n", "1")[1]["warning"] is None
     status, said = call("personalize", "sample", "run", " ")
     assert (status, said["error"].startswith("A sentence is empty")) == (2, True)

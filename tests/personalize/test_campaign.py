@@ -183,7 +183,7 @@ def test_a_person_picks_from_a_folder_of_copies(tmp_path: Path):
     assert [query.text for query in made.ask()] == [queries[1].text, queries[3].text]
     told = candidate_files(made, made.ask()[1])[0]
     made.tell(made.ask()[1], told)
-    with pytest.raises(DesiderataError, match="Other pictures were picked for round 2 before"):
+    with pytest.raises(DesiderataError, match="Others were picked for round 2 before"):
         pick(made, [])
     pick(made, told)
     assert [len(row) for row in weights_of(made)] == [2, 1]
@@ -468,8 +468,11 @@ def test_the_bundled_generator_computes_in_bfloat16_where_that_is_faster(
     new_campaign(tmp_path / "run", tmp_path, **words, generator="sd-1.4")
     said = {"name": "moji-diffusion", "half": False}
     new_campaign(tmp_path / "run", tmp_path, **words, generator=said, trainer={"precision": "float32"})
-    new_campaign(tmp_path / "run", tmp_path, **words, generator={"name": "moji-diffusion", "precision": "float32"})
-    plain, adapter, large, told, precise = made
+    for precision in ("float32", "bfloat16"):
+        table = {"name": "moji-diffusion", "precision": precision}
+        new_campaign(tmp_path / "run", tmp_path, **words, generator=table)
+    plain, adapter, large, told, precise, coarse = made
+    assert coarse.generator.get("half", False) == fast
     assert "half" not in precise.generator, "a precision was asked for"
     assert precise.trainer["precision"] == "float32"
     assert plain.generator.get("half", False) == adapter.generator.get("half", False) == fast
@@ -490,6 +493,7 @@ def test_every_trainer_is_made_from_what_is_written_down(name: str, kind: str):
         assert make_trainer({**table, **own}, subject).name == name
         with pytest.raises(DesiderataError, match=f"The trainer {name} has no setting 'step'"):
             make_trainer({**table, **own, "step": 1}, subject)
+        make_trainer({**table, **own, "steps": 1}, subject)  # nothing to an IP-Adapter; runs may have it on record
     assert ("class_pictures" in table) == (kind == "object" and name not in {"textual-inversion", "ip-adapter"})
 
 

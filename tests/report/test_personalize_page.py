@@ -149,6 +149,7 @@ def test_a_person_who_picks(tmp_path: Path):
     choices = html(of_campaign(made), "choices")
     assert f"1{SPACE}picture chosen, 3{SPACE}sentences passed over" in choices
     assert f"“{queries[1].text}”" in choices
+    assert "<dt>similarity</dt>" not in choices.split("</details>")[1], "it would be that of another picture"
     assert of_campaign(made).notes == [], "what was passed over was not left out"
 
 

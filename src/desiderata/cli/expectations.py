@@ -32,14 +32,23 @@ def not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
     """Return which words of a sentence the bundled generator has never seen, the subject's own left out."""
     from desiderata.worlds.moji.reader import CannotParse, parse
 
+    def refusal(sentence: str) -> CannotParse | None:
+        try:
+            parse(sentence)
+        except CannotParse as error:
+            return error
+        return None
+
     for prompt in prompts:
         said, named = subject.said(prompt), subject.named()
         if subject.kind == "object":
-            said = said.replace(named, next((thing for thing in STAND_INS if thing not in said), ""))
-        try:
-            parse(said.replace(f"in {named}", "").replace(named, "").strip())
-        except CannotParse as error:
-            return f"{BUNDLED} draws what it can. {CannotParse(error.word, prompt, error.reason)}"
+            sentences = [said.replace(named, thing) for thing in STAND_INS]
+        else:
+            sentences = [said.replace(f"in {named}", "").replace(named, "").strip()]
+        refusals = [error for one in sentences if (error := refusal(one))]
+        typed = [error for error in refusals if error.word not in STAND_INS]
+        if typed and len(refusals) == len(sentences):  # otherwise it is what stood in for the subject
+            return f"{BUNDLED} draws what it can. {CannotParse(typed[0].word, prompt, typed[0].reason)}"
     return ""
 
 

@@ -50,6 +50,7 @@ def run_(
     with opened(run, json, lines=True) as (campaign, told):
         from desiderata.personalize.answers import OwnSamples
 
+        before = campaign.store.last_round()
         campaign.settle()  # a campaign that was stopped while it learnt
         done = campaign.rounds[-1].number
         told.round = done + 1
@@ -74,7 +75,7 @@ def run_(
         _show_open(campaign, run, still_open)
     elif why:
         print(f"It stopped by itself after round {closed[-1].number}. {why}")
-    elif done >= rounds:
+    elif before >= rounds:
         print(f"Nothing to do: {run} has {count(done, 'round')} already; another one with --rounds {done + 1}.")
     if not still_open:
         print(f"Next: {command('personalize', 'report', run)}")
@@ -199,7 +200,7 @@ def _next(campaign: "Campaign", run: Path) -> str:
     last = campaign.store.last_round()
     if _stopped(campaign) or (last >= 0 and not asks(campaign)):
         return f"Next: {command('personalize', 'report', run)}"
-    if last < ROUNDS or _unlearnt(campaign):
+    if last < ROUNDS or any(query.round > last for query in campaign.queries):
         return f"Next: {command('personalize', 'run', run)}"
     more = command("personalize", "run", run, "--rounds", last + 1)
     return f"Next: {command('personalize', 'report', run)}, or another round: {more}"

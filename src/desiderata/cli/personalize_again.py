@@ -32,9 +32,10 @@ def _new(config: "Config", name: str) -> str:
         words += ["--setting", setting]
     words += ["--kind", subject["kind"], "--placeholder", subject["placeholder"]]
     words += ["--model", config.generator["name"], "--encoder", config.encoder]
+    words += ["--second-encoder", prompts["second_encoder"]] if "second_encoder" in prompts else []
     for table, own in ((config.strategy, "strategy"), (config.trainer, "trainer")):
         words += [f"--{own}", table["name"]]
-        for key in ("k", "samples", "rate", "steps", "learning_rate", "class_pictures", "adapter"):
+        for key in ("k", "samples", "rate", "steps", "learning_rate", "prior", "class_pictures", "adapter"):
             words += [f"--{key.replace('_', '-')}", table[key]] if key in table else []
     for key in ("anchors", "test"):
         given = prompts.get(key)

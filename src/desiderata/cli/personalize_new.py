@@ -154,6 +154,7 @@ def new(
     resumed = unfinished(run, images, wanted)
     if not resumed:
         _check_class_pictures(kind, class_pictures, class_images)
+        _check_learns(trainer, steps=steps, learning_rate=learning_rate, prior=prior)
         reference_files(images)  # what is wrong with them is said before the models are loaded
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
     warning = before_learning(images, subject, setting, kind, placeholder, bundled=model == BUNDLED)
@@ -196,6 +197,13 @@ def _check_class_pictures(kind: str, number: int | None, folder: Path | None) ->
         raise DesiderataError("Class pictures go with an object, and a style has none: leave them out.")
 
 
+def _check_learns(trainer: str, **said: Any) -> None:
+    if trainer == "ip-adapter" and (given := next(iter(_table(**said)), "")):
+        raise DesiderataError(
+            f"--{given.replace('_', '-')} is of training, and ip-adapter trains nothing: leave it out."
+        )
+
+
 def _table(**said: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
@@ -221,7 +229,7 @@ def _sentences(given: str | None, kind: str) -> str | list[str] | None:
     """Return a name as it is, and the lines of a file as templates, in which <subject> stands for the slot, too.
 
     Raises:
-        DesiderataError: The file cannot be read.
+        DesiderataError: The file cannot be read, is empty, or is not there.
     """
     if given is None or not Path(given).is_file():
         if given and Path(given).suffix:

@@ -144,8 +144,10 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
     chosen = _by_query(campaign, queries, pictures) if queries else {}
     given = {digest_of(picture) for came in chosen.values() for picture in came}
     told = {answer.image for answer in campaign.answers}
-    _check_unchanged(campaign, number, given)
-    if not any(query.status == "open" for query in queries) and (given - told or not chosen):
+    unlearnt = bool(queries) and number > campaign.rounds[-1].number
+    if unlearnt:
+        _check_unchanged(campaign, queries, chosen)
+    if not any(query.status == "open" for query in queries) and not unlearnt and (given - told or not chosen):
         raise DesiderataError(
             "Nothing waits to be picked from: `desiderata personalize run` draws pictures (in Python, `ask`)."
         )
@@ -163,22 +165,24 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
     return [query for query in queries if query.id in chosen]
 
 
-def _check_unchanged(campaign: Campaign, number: int, given: set[str]) -> None:
-    """Refuse to pick anew in a round that is decided in part, or decided and not learnt yet.
+def _check_unchanged(
+    campaign: Campaign, queries: Sequence[Query], chosen: Mapping[str, Sequence[Image.Image]]
+) -> None:
+    """Refuse to pick anew in a round that is decided, at least in part, and not learnt yet.
 
     Raises:
         DesiderataError: Other pictures are recorded for it than those given.
     """
-    queries = {query.id: query for query in campaign.queries if query.round == number}
-    recorded = {answer.image: answer.query_id for answer in campaign.answers if answer.query_id in queries}
-    if not recorded or number <= campaign.rounds[-1].number:
-        return
-    decided = not any(query.status == "open" for query in queries.values())
-    if set(recorded) - given or (decided and given - set(recorded)):
-        known = ", ".join(f"{one} ({queries[one].text})" for one in sorted(set(recorded.values())))
+    texts = {query.id: query.text for query in queries}
+    recorded = {answer.image: answer.query_id for answer in campaign.answers if answer.query_id in texts}
+    given = {digest_of(picture): owner for owner, came in chosen.items() for picture in came}
+    decided = {query.id for query in queries if query.status != "open"}
+    late = [owner for digest, owner in given.items() if digest not in recorded and owner in decided]
+    if late or set(recorded) - set(given):
+        known = ", ".join(f"{one} ({texts[one]})" for one in sorted(set(recorded.values()))) or "none"
         raise DesiderataError(
-            f"Other pictures were picked for round {number} before, and are not learnt yet: of {known}. Give the "
-            "same ones again, and they are learnt; what is recorded cannot be changed."
+            f"Others were picked for round {queries[0].round} before, and are not learnt yet: {known}. Give the same "
+            "again, and they are learnt; what is recorded cannot be changed."
         )
 
 

@@ -84,10 +84,12 @@ def make_trainer(table: Mapping[str, Any], subject: Subject) -> Trainer:
     takes = {field.name for field in fields(make)}
     words = {key: getattr(subject, key) for key in ("placeholder", "word") if key in takes}
     try:
-        parts = {part: _part(of, settings) for part, of in PARTS.items() if part in takes}
+        parts = {part: _part(of, settings) for part, of in PARTS.items()}
         if unknown := [key for key in settings if key not in takes]:
-            raise DesiderataError(f"The trainer {name} has no setting {unknown[0]!r}: leave it out.")
-        return make(**{**words, **parts, **settings})
+            raise DesiderataError(
+                f"The trainer {name} has no setting {unknown[0]!r}: take it out of table `trainer`."
+            )
+        return make(**{**words, **{part: one for part, one in parts.items() if part in takes}, **settings})
     except TypeError as error:
         raise DesiderataError(
             f"The trainer {name} cannot be made of its settings ({error}): correct the table `trainer`."

@@ -125,7 +125,7 @@ def headline(
         stopped: Whether it has asked for nothing more by itself.
 
     Returns:
-        A sentence or two.
+        Two or three sentences.
     """
     given = count(references, "picture")
     first, last = rounds[0].metrics, rounds[-1]
