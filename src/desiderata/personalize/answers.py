@@ -142,12 +142,10 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
     number = max((query.round for query in campaign.queries), default=0)
     queries = [query for query in campaign.queries if query.round == number]
     chosen = _by_query(campaign, queries, pictures) if queries else {}
-    given = {digest_of(picture) for came in chosen.values() for picture in came}
     told = {answer.image for answer in campaign.answers}
-    unlearnt = bool(queries) and number > campaign.rounds[-1].number
-    if unlearnt:
+    if queries and number > campaign.rounds[-1].number:
         _check_unchanged(campaign, queries, chosen)
-    if not any(query.status == "open" for query in queries) and not unlearnt and (given - told or not chosen):
+    elif not chosen or any(digest_of(picture) not in told for came in chosen.values() for picture in came):
         raise DesiderataError(
             "Nothing waits to be picked from: `desiderata personalize run` draws pictures (in Python, `ask`)."
         )

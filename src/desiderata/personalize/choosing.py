@@ -1,5 +1,6 @@
 """What all strategies share that let a generator learn from its own pictures."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import isfinite
 
@@ -24,7 +25,7 @@ ALL_LEARNT = "Every direction has been learnt from."
 ALL_BLANKED = "The safety checker blacked out every picture that could have been chosen."
 
 
-class Choosing:
+class Choosing(ABC):
     """Draws pictures for every direction that is left, judges them, and chooses some to learn from.
 
     Args:
@@ -102,9 +103,9 @@ class Choosing:
         """Return how much each picture counts, and by its length how many may be chosen."""
         return [found.openness if self.balance else 1.0] * self.k
 
+    @abstractmethod
     def choose(self, candidates: Candidates, found: Appraisal, rng: np.random.Generator) -> list[Pick]:
         """Return directions and their pictures, the most wanted first; as many are taken as there are weights."""
-        raise NotImplementedError
 
     # What is recorded
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from desiderata.campaign.records import Proposal
 from desiderata.errors import DesiderataError
-from desiderata.personalize.choosing import ALL_BLANKED, Choosing
+from desiderata.personalize.candidates import Candidates
+from desiderata.personalize.choosing import ALL_BLANKED, Choosing, Pick
 from desiderata.personalize.state import PersonalizeState
-from desiderata.personalize.uncertainty import appraise
+from desiderata.personalize.uncertainty import Appraisal, appraise
 
 PACE = 0.5
 """What the learning rate is multiplied by from round to round."""
@@ -60,7 +61,7 @@ class LowerRate(Choosing):
             f"{self.share:.0%} the learning rate is low enough."
         )
         stopped = "" if share > self.share else low if seen.any() else ALL_BLANKED
-        state.note(self._selection(state, candidates, found, [], 0.0, stopped))
+        state.note(self._selection(state, candidates, found, self.choose(candidates, found, rng), 0.0, stopped))
         if stopped:
             return []
         evidence = {
@@ -70,6 +71,10 @@ class LowerRate(Choosing):
             "openness": found.openness,
         }
         return [Proposal(state.subject.word, "", state.centre, evidence, weight=0.0)]
+
+    def choose(self, candidates: Candidates, found: Appraisal, rng: np.random.Generator) -> list[Pick]:
+        """Return nothing: no picture of its own is learnt from."""
+        return []
 
 
 def _is_number(value: object) -> bool:

@@ -24,9 +24,6 @@ TRAINERS = {
 OF_LEARNER = ("name", "class_pictures", "half")
 """What the campaign's table `trainer` says that is not the trainer's own."""
 
-PARTS = {"recipe": Recipe, "running": Running}
-"""What a trainer may take whose fields stand in the table `trainer` like its own."""
-
 ADAPTERS = {"moji-diffusion": "moji-adapter"}
 """The IP-Adapters that are bundled, by the name of their generator."""
 
@@ -84,7 +81,7 @@ def make_trainer(table: Mapping[str, Any], subject: Subject) -> Trainer:
     takes = {field.name for field in fields(make)}
     words = {key: getattr(subject, key) for key in ("placeholder", "word") if key in takes}
     try:
-        parts = {part: _part(of, settings) for part, of in PARTS.items()}
+        parts = {part: _part(of, settings) for part, of in (("recipe", Recipe), ("running", Running))}
         if unknown := [key for key in settings if key not in takes]:
             raise DesiderataError(
                 f"The trainer {name} has no setting {unknown[0]!r}: take it out of table `trainer`."
