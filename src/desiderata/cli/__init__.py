@@ -19,6 +19,7 @@ from desiderata import __version__
 from desiderata.cli.plain_help import as_written
 from desiderata.errors import DesiderataError
 from desiderata.foundation.hub import quiet_hub
+from desiderata.threads import wait_briefly
 
 GROUPS = ("start", "converse", "look", "use", "personalize", "demo", "bench", "models")
 """Modules of this package, in the order in which help lists their commands."""
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
     quiet_hub()
+    wait_briefly()
     try:
         status = as_written(typer.main.get_command(app))(args=words, prog_name="desiderata", standalone_mode=False)
     except DesiderataError as error:
