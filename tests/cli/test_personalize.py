@@ -180,9 +180,15 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert len(first["pictures"]) == 3
     assert main(["personalize", "status", "run"]) == 0
     out = " ".join(capsys.readouterr().out.split())
+    assert "Round 1: open run/rounds/001/candidates.html in a browser and click up to 1 picture; it writes" in out
     assert (
         "look at run/rounds/001/candidates.png and the pictures in run/rounds/001/candidates, one folder for" in out
     )
+    page = Path("run/rounds/001/candidates.html").read_text()
+    assert page.count("<img ") == 3 * len(ANCHORS)
+    inside = Path(first["pictures"][0]).relative_to("run/rounds/001/candidates").as_posix()
+    assert f'value="{inside}"' in page
+    assert "a round learns from 1" in call("personalize", "pick", "run", inside, second["pictures"][0])[1]["error"]
     with Image.open("run/rounds/001/candidates.png") as page:
         assert page.size == (3 * 128, 20 + len(ANCHORS) * (128 + 20))
     assert call("personalize", "pick", "run")[0] == 2

@@ -7,16 +7,14 @@ import typer
 
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_new import new
+from desiderata.cli.personalize_pick import files_picked, how_to_pick, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
-from desiderata.cli.taught import TaughtRun, asks, by_hand, figures, opened, show_rounds, write_picture
+from desiderata.cli.taught import TaughtRun, asks, by_hand, figures, opened, show_rounds
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query
-
-SIDE = 128
-"""Of the pictures on a sheet, in pixels."""
 
 ROUNDS = 3
 """After the first, which is plain DreamBooth: four in all, as published."""
@@ -58,7 +56,7 @@ def run_(
             campaign.run(OwnSamples(campaign), rounds, told.decided)
         elif done < rounds:
             campaign.ask()
-            _write_sheet(campaign)
+            write_candidates(campaign, run)
     closed, still_open, why = campaign.rounds, _open(campaign), _stopped(campaign)
     if json:
         show_json(
@@ -97,10 +95,9 @@ def pick(
     _check_given(pictures, none)
     with opened(run, json) as (campaign, _):
         from desiderata.personalize import answers
-        from desiderata.worlds.folder import files_among
 
         _check_by_hand(campaign)
-        picked = answers.pick(campaign, files_among(pictures or []))
+        picked = answers.pick(campaign, files_picked(campaign, pictures or []))
         if none:
             campaign.ask()  # there is nothing to ask any more, which is recorded
     last, why = campaign.rounds[-1], _stopped(campaign)
@@ -213,36 +210,10 @@ def _stopped(campaign: "Campaign") -> str:
     return found.stopped if found else ""
 
 
-def _write_sheet(campaign: "Campaign") -> None:
-    """Put all pictures that a person may pick among on one page, named as their folders and files are."""
-    from desiderata.personalize.answers import candidate_row
-    from desiderata.report.sheet import sheet
-
-    queries = [query for query in campaign.queries if query.status == "open"]
-    rows = [candidate_row(campaign, query) for query in queries]
-    if campaign.path and any(picture is not None for row in rows for picture in row):
-        titles = [f"{query.proposal.evidence['anchor']:02.0f}  {query.text}" for query in queries]
-        page = sheet(rows, SIDE, titles, [f"{column:02d}" for column in range(max(map(len, rows)))])
-        write_picture(_sheet_of(campaign.path, queries[0].round), page)
-
-
-def _sheet_of(run: Path, round: int) -> Path:
-    return run / "rounds" / f"{round:03d}" / "candidates.png"
-
-
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
     if not by_hand(campaign):
         print(f"{count(len(still_open), 'picture')} chosen and not learnt yet.")
         print(f"Next: {command('personalize', 'run', run)}")
         return
-    from desiderata.personalize.choosing import TOP_K
-
-    most = campaign.config.strategy.get("k", TOP_K)
-    number = max(query.round for query in campaign.queries)
-    page = _sheet_of(run, number)
-    folder = page.with_suffix("")
-    print(
-        f"Round {number}: look at {f'{page} and ' if page.is_file() else ''}the pictures in {folder}, one folder for "
-        f"each sentence, and pick up to {most}:"
-    )
-    print(f"  {command('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)")
+    for line in how_to_pick(campaign, run):
+        print(line)

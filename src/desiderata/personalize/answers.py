@@ -149,7 +149,7 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
         raise DesiderataError(
             "Nothing waits to be picked from: `desiderata personalize run` draws pictures (in Python, `ask`)."
         )
-    total, most = sum(map(len, chosen.values())), _most(campaign)
+    total, most = sum(map(len, chosen.values())), most_picked(campaign)
     if total > most:
         raise DesiderataError(f"{total} pictures were picked, and a round learns from {most}: leave some out.")
     campaign.settle()  # a round whose learning was cut off; only now, since it takes minutes
@@ -197,7 +197,8 @@ def additions_of(campaign: Campaign) -> list[int]:
     return np.cumsum([len(row) for row in weights_of(campaign)], dtype=int).tolist()
 
 
-def _most(campaign: Campaign) -> int:
+def most_picked(campaign: Campaign) -> int:
+    """Return how many pictures a person may pick in a round."""
     if campaign.config.half == "python":
         strategy: Any = campaign.strategy
         return strategy.k

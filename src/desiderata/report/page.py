@@ -44,15 +44,15 @@ def write_report(report: Report, path: Path) -> None:
 def render(report: Report) -> str:
     """Return the report as HTML that asks nothing of the network and forbids itself to try."""
     templates = environment()
-    style, script = (_asset(templates, name) for name in ("page.css", "page.js"))
+    style, script = (asset(templates, name) for name in ("page.css", "page.js"))
     digits = words.gain_digits(report.asked)
     return templates.get_template("page.html.jinja").render(
         report=report,
         version=__version__,
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=policy_hash(style),
+        script_hash=policy_hash(script),
         headline=words.pieces(words.headline(report)),
         confidence=words.confidence(report),
         example=cards.example(report.asked),
@@ -86,12 +86,13 @@ def environment() -> Environment:
     return made
 
 
-def _asset(templates: Environment, name: str) -> str:
+def asset(templates: Environment, name: str) -> str:
+    """Return a file of this package that is put into a page as it is."""
     assert templates.loader is not None
     return templates.loader.get_source(templates, name)[0]
 
 
-def _hash(content: str) -> str:
+def policy_hash(content: str) -> str:
     """Return the form in which a content security policy names the one style sheet or script it allows."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
