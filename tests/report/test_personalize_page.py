@@ -222,8 +222,16 @@ def test_the_headline_claims_no_more_than_its_interval():
     assert said(0.4, 0.1, added=0, again=2, more={"pace": 0.25}).startswith(f"{begins} {slower}: 10.0 %")
     assert said(0.4, 0.4, added=0) == f"{begins} So far, 40.0 % {shows}.", "nothing was picked, nothing learnt"
     assert said(0.4, 0.35).endswith("after 40.0 % before, which is no clear change.")
-    both = "TXT-ALN went from 0.700 to 0.700 and IMG-ALN went from 0.500 to 0.500."
-    assert said(0.4, 0.1, more={"txt_aln": 0.7, "img_aln": 0.5}).endswith(f"after 40.0 % before. {both}")
+    assert said(0.4, 0.4).endswith(f"40.0 % {shows}, as before.")
+
+
+def test_below_the_headline_stand_the_other_two_figures():
+    rounds = [Round(i, i, {"ovf": 0.4 - 0.1 * i, "txt_aln": 0.7, "img_aln": 0.5 + 0.1 * i}) for i in range(2)]
+    both = "TXT-ALN went from 0.700 to 0.700 and IMG-ALN went from 0.500 to 0.600."
+    assert personalize_words.alignments(rounds) == both
+    assert personalize_words.alignments(rounds[:1]) == "", "nothing went anywhere yet"
+    assert personalize_words.alignments([Round(i, i, {"ovf": 0.4}) for i in range(2)]) == ""
+    assert both in render(Report("run", summary="What came of it.", beneath=both))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, so pages cannot be looked at")

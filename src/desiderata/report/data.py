@@ -187,6 +187,7 @@ class Report:
     Attributes:
         title: A short name, such as the run's.
         summary: A sentence for the top; empty: it is written from the curves.
+        beneath: What stands below it in smaller letters.
         curves: One for each method.
         method: Name of the curve that the queries belong to; empty: the first curve.
         control: Name of the curve that `method` is compared with, such as a random one; empty: none.
@@ -209,6 +210,7 @@ class Report:
 
     title: str
     summary: str = ""
+    beneath: str = ""
     curves: Sequence[Curve] = ()
     method: str = ""
     control: str = ""

@@ -64,6 +64,7 @@ def of_campaign(campaign: Campaign, *, title: str = "", command: str = "", notes
     return Report(
         title=title or (readable(path.resolve().name) if path else "a run in memory"),
         summary=_headline(campaign),
+        beneath=words.alignments(campaign.rounds),
         sections=[_references(campaign), *_grid(campaign), *_curves(campaign), _choices(campaign), _end(campaign)],
         reproduce=_reproduce(campaign, command),
         notes=[*notes, *_left_out(campaign)],
@@ -82,7 +83,8 @@ def overview(campaign: Campaign, title: str) -> Section:
     """
     parts = [_references(campaign, level=3), *_grid(campaign, level=3)]
     inner = [Markup(part.html) for part in parts]
-    return Section("generator", title, _html("overview", lead=_headline(campaign), title=title, parts=inner))
+    lead = f"{_headline(campaign)} {words.alignments(campaign.rounds)}".strip()
+    return Section("generator", title, _html("overview", lead=lead, title=title, parts=inner))
 
 
 def _headline(campaign: Campaign) -> str:

@@ -125,7 +125,7 @@ def headline(
         stopped: Whether it has asked for nothing more by itself.
 
     Returns:
-        Two or three sentences.
+        Two sentences.
     """
     given = count(references, "picture")
     first, last = rounds[0].metrics, rounds[-1]
@@ -145,12 +145,22 @@ def headline(
     n = int(min(first["pictures"], last.metrics["pictures"]))
     change = intervals.of_change(before, after, n)
     unclear = ", which is no clear change" if change.low <= 0 <= change.high else ""
-    overfitted = f"{percent(after)} {shows}, after {percent(before)} before{unclear}"
-    return f"{taught} {own}: {overfitted}. {_alignments(first, last.metrics)}".strip()
+    compared = "as before" if before == after else f"after {percent(before)} before{unclear}"
+    return f"{taught} {own}: {percent(after)} {shows}, {compared}."
 
 
-def _alignments(first: Mapping[str, float], last: Mapping[str, float]) -> str:
-    """Return how the other two figures changed, without which the overfitted share can be low for bad reasons."""
+def alignments(rounds: Sequence[Round]) -> str:
+    """Return how the other two figures changed, without which the overfitted share can be low for bad reasons.
+
+    Args:
+        rounds: Those that are closed.
+
+    Returns:
+        A sentence; empty with one round, or where neither was measured.
+    """
+    first, last = rounds[0].metrics, rounds[-1].metrics
+    if len(rounds) < 2:
+        return ""
     told = [
         f"{name} went from {in_figure(key, first[key])} to {in_figure(key, last[key])}"
         for key, name in (("txt_aln", "TXT-ALN"), ("img_aln", "IMG-ALN"))

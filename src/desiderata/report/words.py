@@ -192,9 +192,14 @@ def headline(report: Report) -> str:
 
 
 def confidence(report: Report) -> str:
-    """Return how far the headline can be trusted: its intervals, or that a single run has none; empty without one."""
+    """Return how far the headline can be trusted: its intervals, or that a single run has none; empty without one.
+
+    Below a report's own summary stands what it says itself.
+    """
     curve, control = report.main, report.compared
-    if report.summary or curve is None or not curve.examples[-1]:
+    if report.summary:
+        return report.beneath
+    if curve is None or not curve.examples[-1]:
         return ""
     final = intervals.of_mean(curve.accuracy[:, -1])
     if not final.known:
