@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -186,9 +187,7 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     )
     page = Path("run/rounds/001/candidates.html").read_text()
     assert page.count("<img ") == 3 * len(ANCHORS)
-    inside = Path(first["pictures"][0]).relative_to("run/rounds/001/candidates").as_posix()
-    assert f'value="{inside}"' in page
-    assert "a round learns from 1" in call("personalize", "pick", "run", inside, second["pictures"][0])[1]["error"]
+    assert f'data-command="desiderata personalize pick {Path("run").resolve()}"' in page
     with Image.open("run/rounds/001/candidates.png") as page:
         assert page.size == (3 * 128, 20 + len(ANCHORS) * (128 + 20))
     assert call("personalize", "pick", "run")[0] == 2
@@ -211,6 +210,64 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert out.endswith("No picture was picked in the round before.\nNext: desiderata personalize report run\n")
     said = call("personalize", "run", "run", "--rounds", "9")[1]
     assert (said["open"], said["stopped"]) == ([], "No picture was picked in the round before.")
+
+
+def clicked(page: Path) -> list[str]:
+    """Return the names that a page writes, one for each of its pictures."""
+    return re.findall(r'value="([^"]+)"', page.read_text())
+
+
+def test_names_from_the_page_are_picked_from_anywhere(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
+    said = call("personalize", "run", "run")[1]["open"]
+    names = clicked(Path("run/rounds/001/candidates.html"))
+    assert [f"run/rounds/{name}" for name in names] == [path for query in said for path in query["pictures"]]
+    run = str(Path("run").resolve())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(call("personalize", "pick", run, names[0], names[4])[1]["picked"]) == 2
+
+
+def test_a_page_of_an_earlier_round_picks_nothing(call: Call):
+    assert call(*made("--strategy", "human"))[0] == 0
+    call("personalize", "run", "run")
+    names = clicked(Path("run/rounds/001/candidates.html"))
+    assert call("personalize", "pick", "run", names[0])[0] == 0
+    call("personalize", "run", "run")
+    same = names[-1].replace("001/", "002/", 1)
+    assert same in clicked(Path("run/rounds/002/candidates.html"))
+    status, said = call("personalize", "pick", "run", names[-1])
+    assert (status, "is none of the pictures that were drawn in this round" in said["error"]) == (2, True)
+
+
+def test_the_page_shows_all_of_a_round_of_which_a_part_is_recorded(call: Call, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
+    call("personalize", "run", "run")
+    names = clicked(Path("run/rounds/001/candidates.html"))
+    tell, told = Campaign.tell, []
+
+    def once(campaign: Campaign, *given, **more):
+        if told:
+            raise KeyboardInterrupt
+        told.append(given)
+        return tell(campaign, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Campaign, "tell", once)
+        assert main(["personalize", "pick", "run", names[0], names[4]]) == 130
+    assert call("personalize", "run", "run")[0] == 0
+    assert clicked(Path("run/rounds/001/candidates.html")) == names
+    assert len(call("personalize", "pick", "run", names[0], names[4])[1]["picked"]) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
+def test_a_run_whose_name_no_page_can_say_has_a_sheet_only(call: Call):
+    assert call(*made("--strategy", "human"))[0] == 0
+    run = os.fsdecode(b"run\xff")
+    os.rename("run", run)
+    assert call("personalize", "run", run)[0] == 0
+    assert Path(run, "rounds/001/candidates.png").is_file()
+    assert not Path(run, "rounds/001/candidates.html").exists()
 
 
 def test_a_pick_that_is_stopped_is_finished_and_not_changed(

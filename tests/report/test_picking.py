@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from desiderata.errors import DesiderataError
 from desiderata.report.picking import Row, write_picking
@@ -19,9 +19,6 @@ NAMES = [["00-on-the-beach/00.png", "00-on-the-beach/01.png"], ["01 it's <b>/00.
 SENTENCES = ["a sks toy on the beach", "a <b>sks</b> toy"]
 
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, so pages cannot be looked at")
-
-
 def written(folder: Path, most: int = 2) -> Path:
     for names in NAMES:
         for number, name in enumerate(names):
@@ -30,25 +27,31 @@ def written(folder: Path, most: int = 2) -> Path:
             Image.fromarray(np.full((64, 64, 3), 60 + 90 * number, np.uint8)).save(path)
     rows = [Row(sentence, names) for sentence, names in zip(SENTENCES, NAMES, strict=True)]
     path = folder / "candidates.html"
-    write_picking(
-        path, "Round 1: pick", rows, folder=FOLDER, most=most, command="desiderata personalize pick 'my run'"
-    )
+    command = "desiderata personalize pick 'my run'"
+    write_picking(path, "Round 1: pick", "Pick well.", rows, folder=FOLDER, most=most, command=command)
     return path
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed, so pages cannot be looked at")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-        found = context.new_page()
-        complaints: list[str] = []
-        found.on("console", lambda message: complaints.append(message.text))
-        found.on("pageerror", lambda error: complaints.append(str(error)))
-        found.goto(written(tmp_path).as_uri())
-        yield found
-        assert complaints == []
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    found = context.new_page()
+    complaints: list[str] = []
+    found.on("console", lambda message: complaints.append(message.text))
+    found.on("pageerror", lambda error: complaints.append(str(error)))
+    found.goto(written(tmp_path).as_uri())
+    yield found
+    assert complaints == []
 
 
 def line(page: Page) -> str:
@@ -88,6 +91,26 @@ def test_the_command_is_copied(page: Page):
     page.get_by_role("button").click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == line(page)
+
+
+@pytest.mark.parametrize(("works", "said"), [("true", "Copied"), ("false", "Press Ctrl+C")])
+def test_without_a_clipboard_the_command_is_selected(page: Page, works: str, said: str):
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.evaluate(f"document.execCommand = () => {works}")
+    page.locator("img").first.click()
+    page.get_by_role("button").click()
+    page.get_by_text(said).wait_for()
+    assert page.evaluate("[document.activeElement.selectionStart, document.activeElement.selectionEnd]") == [
+        0,
+        len(line(page)),
+    ]
+
+
+def test_without_a_script_the_names_are_there_to_copy(browser: Browser, tmp_path: Path):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(written(tmp_path).as_uri())
+    assert [label.inner_text() for label in page.locator("label").all()] == [name for row in NAMES for name in row]
+    assert not page.locator("#told").is_visible()
 
 
 def test_the_keyboard_is_enough(page: Page):

@@ -39,8 +39,8 @@ def run_(
 ) -> None:
     """Let the generator draw, choose among its pictures, and learn them, round after round, until it stops by itself.
 
-    With a strategy that leaves the choice to a person, it draws and waits for `pick`. After a kill or Ctrl-C the same
-    command goes on.
+    With a strategy that leaves the choice to a person, it draws, writes a page to click on, and waits for `pick`.
+    After a kill or Ctrl-C the same command goes on.
 
     JSON: run, rounds [{number, examples, metrics}], stopped (why it asked for nothing more, or null), open
     [{id, text, pictures}] (for a person to pick from).
@@ -54,8 +54,7 @@ def run_(
         told.round = done + 1
         if not by_hand(campaign):
             campaign.run(OwnSamples(campaign), rounds, told.decided)
-        elif done < rounds:
-            campaign.ask()
+        elif done < rounds and campaign.ask():
             write_candidates(campaign, run)
     closed, still_open, why = campaign.rounds, _open(campaign), _stopped(campaign)
     if json:
@@ -83,7 +82,9 @@ def pick(
     run: TaughtRun,
     pictures: Annotated[
         list[Path] | None,
-        typer.Argument(help="Pictures of the round, or copies of them in a folder.", metavar="PICTURES…"),
+        typer.Argument(
+            help="Names from the page, or pictures of the round, or copies in a folder.", metavar="PICTURES…"
+        ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Pick none, which ends the run.")] = False,
     json: AsJson = False,

@@ -4,86 +4,103 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desiderata.cli.output import called, command, count
+from desiderata.cli.output import called, count
 from desiderata.cli.taught import write_picture
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
-    from desiderata.campaign.records import Query
 
 SIDE = 128
 """Of the pictures on the sheet, in pixels."""
 
 
+LEADS = {
+    "object": "Pick those that show the subject as it is, and what their sentence says.",
+    "style": "Pick those that look like your pictures, and show what their sentence says.",
+}
+"""By what to pick, by the kind of the subject."""
+
+
 def write_candidates(campaign: "Campaign", run: Path) -> None:
-    """Put all pictures that a person may pick among on a page and on a sheet, named as their folders and files are.
+    """Put all pictures that a person may pick among on a sheet and on a page, named as their folders and files are.
 
     Args:
         campaign: It has asked.
-        run: Its directory, as it was given.
+        run: Its directory.
     """
+    from desiderata.files import readable
     from desiderata.personalize.answers import candidate_files, candidate_row, most_picked
     from desiderata.report.picking import Row, write_picking
     from desiderata.report.sheet import sheet
 
-    queries = [query for query in campaign.queries if query.status == "open"]
+    number = _round(campaign)
+    queries = [query for query in campaign.queries if query.round == number]
     pictures = [candidate_row(campaign, query) for query in queries]
     if not any(picture is not None for row in pictures for picture in row):
         return
-    assert campaign.path is not None
-    folder = _folder(campaign.path, queries)
-    rows = [
-        Row(query.text, [path.relative_to(folder).as_posix() for path in candidate_files(campaign, query)])
-        for query in queries
-    ]
-    write_picking(
-        folder.with_suffix(".html"),
-        f"Round {queries[0].round}: pick what the generator learns from next",
-        rows,
-        folder=folder.name,
-        most=most_picked(campaign),
-        command=called("personalize", "pick", run),
-    )
     titles = [f"{query.proposal.evidence['anchor']:02.0f}  {query.text}" for query in queries]
-    page = sheet(pictures, SIDE, titles, [f"{column:02d}" for column in range(max(map(len, pictures)))])
-    write_picture(folder.with_suffix(".png"), page)
+    columns = [f"{column:02d}" for column in range(max(map(len, pictures)))]
+    write_picture(_candidates(run, number, ".png"), sheet(pictures, SIDE, titles, columns))
+    told = called("personalize", "pick", run.resolve())
+    if told != readable(told):  # no page can say the name of this run
+        return
+    rounds = _rounds(campaign)
+    files = [candidate_files(campaign, query) for query in queries]
+    write_picking(
+        _candidates(run, number, ".html"),
+        f"Round {number}: pick what the generator learns from next",
+        LEADS[campaign.config.subject["kind"]],
+        [Row(query.text, _names(row, rounds)) for query, row in zip(queries, files, strict=True)],
+        folder="..",
+        most=most_picked(campaign),
+        command=told,
+    )
 
 
 def how_to_pick(campaign: "Campaign", run: Path) -> list[str]:
     """Return how the pictures of the open round are picked, line by line."""
     from desiderata.personalize.answers import most_picked
 
-    folder = _folder(run, campaign.queries)
-    said = f"Round {max(query.round for query in campaign.queries)}:"
-    if (page := folder.with_suffix(".html")).is_file():
+    number = _round(campaign)
+    said = f"Round {number}:"
+    if (page := _candidates(run, number, ".html")).is_file():
         most = count(most_picked(campaign), "picture")
         said += f" open {page} in a browser and click up to {most}; it writes the command. Or"
-    sheet = folder.with_suffix(".png")
+    sheet = _candidates(run, number, ".png")
     look = f"{sheet} and " if sheet.is_file() else ""
+    folder = sheet.with_suffix("")
     return [
         f"{said} look at {look}the pictures in {folder}, one folder for each sentence, and pick yourself:",
-        f"  {command('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)",
+        f"  {called('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)",
     ]
 
 
 def files_picked(campaign: "Campaign", pictures: Sequence[Path]) -> list[Path]:
-    """Return the files that are meant, those in folders included; a name may be one in the folder of the round.
+    """Return the files that are meant, those in folders included; a name may be one that the page writes.
 
     Raises:
-        DesiderataError: There is no such file.
+        DesiderataError: A folder has no pictures.
     """
     from desiderata.worlds.folder import files_among
 
+    rounds = _rounds(campaign)
+    return files_among([next((one for one in (path, rounds / path) if one.exists()), path) for path in pictures])
+
+
+def _names(files: Sequence[Path], rounds: Path) -> list[str]:
+    """Return files by names that tell their round, so that a page of an earlier one picks nothing in this."""
+    return [path.relative_to(rounds).as_posix() for path in files]
+
+
+def _rounds(campaign: "Campaign") -> Path:
     assert campaign.path is not None
-    folder = _folder(campaign.path, campaign.queries)
-    return files_among([path if path.exists() else _there(folder / path, path) for path in pictures])
+    return campaign.path / "rounds"
 
 
-def _there(inside: Path, said: Path) -> Path:
-    return inside if inside.exists() else said
+def _round(campaign: "Campaign") -> int:
+    """Return the round that was asked last."""
+    return max(query.round for query in campaign.queries)
 
 
-def _folder(run: Path, queries: "Sequence[Query]") -> Path:
-    """Return where the candidates of the last round lie."""
-    number = max((query.round for query in queries), default=0)
-    return run / "rounds" / f"{number:03d}" / "candidates"
+def _candidates(run: Path, number: int, suffix: str) -> Path:
+    return run / "rounds" / f"{number:03d}" / f"candidates{suffix}"

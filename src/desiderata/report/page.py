@@ -1,19 +1,15 @@
 """Puts a report together and writes it as one file that needs nothing else."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from desiderata import __version__, files
-from desiderata.errors import DesiderataError
 from desiderata.report import cards, figures, intervals, mistakes, svg, words
 from desiderata.report.data import Asked, Confusion, Curve, Report
+from desiderata.report.html import filled_in, write_page
 
 FEWEST_POINTS = 3
 """With fewer answers, a drawing of their gains shows nothing."""
@@ -34,25 +30,17 @@ def write_report(report: Report, path: Path) -> None:
     Raises:
         DesiderataError: It cannot be written.
     """
-    page = render(report)
-    try:
-        files.write_text(path, page)
-    except OSError as error:
-        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+    write_page(path, render(report))
 
 
 def render(report: Report) -> str:
     """Return the report as HTML that asks nothing of the network and forbids itself to try."""
-    templates = environment()
-    style, script = (asset(templates, name) for name in ("page.css", "page.js"))
     digits = words.gain_digits(report.asked)
-    return templates.get_template("page.html.jinja").render(
+    return filled_in(
+        "page.html.jinja",
+        styles=["page.css"],
+        script="page.js",
         report=report,
-        version=__version__,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=policy_hash(style),
-        script_hash=policy_hash(script),
         headline=words.pieces(words.headline(report)),
         confidence=words.confidence(report),
         example=cards.example(report.asked),
@@ -71,30 +59,6 @@ def render(report: Report) -> str:
         mistakes=_mistakes(report.confusion) if report.confusion else None,
         figures=_figures(report),
     )
-
-
-def environment() -> Environment:
-    """Return what fills in the templates of this package: it escapes everything, and knows the words of a report."""
-    made = Environment(
-        loader=PackageLoader("desiderata", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"percent": words.percent, "signed": words.signed, "count": words.count}
-    return made
-
-
-def asset(templates: Environment, name: str) -> str:
-    """Return a file of this package that is put into a page as it is."""
-    assert templates.loader is not None
-    return templates.loader.get_source(templates, name)[0]
-
-
-def policy_hash(content: str) -> str:
-    """Return the form in which a content security policy names the one style sheet or script it allows."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 class _Method(NamedTuple):

@@ -17,7 +17,8 @@ from desiderata.personalize.subject import Subject
 from desiderata.report import personalize_figures, svg
 from desiderata.report import personalize_words as words
 from desiderata.report.data import Report, Section
-from desiderata.report.page import WIDTHS, environment
+from desiderata.report.html import environment
+from desiderata.report.page import WIDTHS
 from desiderata.report.personalize_choices import choices_of
 from desiderata.report.pictures import data_uri
 

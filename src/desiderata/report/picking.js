@@ -14,14 +14,19 @@
     copy.textContent = "Copy";
   };
 
-  copy.addEventListener("click", async () => {
-    line.select();
+  const copied = async () => {
     try {
       await navigator.clipboard.writeText(line.value);
-    } catch {
-      document.execCommand("copy"); // where the page may not use the clipboard by itself
+      return true;
+    } catch { // where the page may not use the clipboard by itself
+      line.focus();
+      line.select();
+      return document.execCommand("copy");
     }
-    copy.textContent = "Copied";
+  };
+
+  copy.addEventListener("click", async () => {
+    copy.textContent = (await copied()) ? "Copied" : "Press Ctrl+C"; // what is to be copied is selected
   });
   document.getElementById("rows").addEventListener("change", apply);
   told.addEventListener("submit", (event) => event.preventDefault());

@@ -6,11 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from markupsafe import Markup
-
-from desiderata import __version__, files
-from desiderata.errors import DesiderataError
-from desiderata.report.page import asset, environment, policy_hash
+from desiderata.report.html import filled_in, write_page
 
 
 class Row(NamedTuple):
@@ -18,45 +14,34 @@ class Row(NamedTuple):
 
     Attributes:
         sentence: What they were to show.
-        names: Of their files, in the folder that the command looks in: "02-a-sks-toy-in-the-snow/07.png".
+        names: Of their files, as the command takes them: "001/candidates/02-a-sks-toy-in-the-snow/07.png".
     """
 
     sentence: str
     names: Sequence[str]
 
 
-def write_picking(path: Path, title: str, rows: Sequence[Row], *, folder: str, most: int, command: str) -> None:
+def write_picking(
+    path: Path, title: str, lead: str, rows: Sequence[Row], *, folder: str, most: int, command: str
+) -> None:
     """Write the page, which links to the pictures, so that it stays small and belongs where they are.
 
     Args:
         path: The file.
         title: What is picked, and for what.
+        lead: By what to pick.
         rows: What there is to pick among.
-        folder: Where the pictures are, seen from the page.
+        folder: Where the names lead from, seen from the page.
         most: So many may be picked.
         command: What the names of those picked are put behind, in a shell; or `--none`, for none.
 
     Raises:
         DesiderataError: It cannot be written.
     """
-    templates = environment()
-    style = asset(templates, "page.css") + asset(templates, "picking.css")
-    script = asset(templates, "picking.js")
-    page = templates.get_template("picking.html.jinja").render(
-        title=title,
-        rows=[(row.sentence, [_linked(folder, name) for name in row.names]) for row in rows],
-        most=most,
-        command=command,
-        version=__version__,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=policy_hash(style),
-        script_hash=policy_hash(script),
-    )
-    try:
-        files.write_text(path, page)
-    except OSError as error:
-        raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+    told = [(row.sentence, [_linked(folder, name) for name in row.names]) for row in rows]
+    values = {"title": title, "lead": lead, "rows": told, "most": most, "command": command}
+    styles = ["page.css", "picking.css"]
+    write_page(path, filled_in("picking.html.jinja", styles=styles, script="picking.js", **values))
 
 
 def _linked(folder: str, name: str) -> tuple[str, str, str]:
