@@ -72,6 +72,7 @@ MANY = (
     "dreambooth-equal-steps",
     "random-equal-weight",
     "dreambooth-lower-rate",
+    "uncertainty-balance-steady",
     "textual-inversion",
 )
 
@@ -105,18 +106,20 @@ def test_every_strategy_is_measured_round_by_round(whole):
 
 def test_all_strategies_of_a_subject_begin_alike(whole):
     _, results = whole
-    first = {row["img_aln"] for one in results[:6] for row in one["rounds"][:1]}
+    first = {row["img_aln"] for one in results[:7] for row in one["rounds"][:1]}
     assert len(first) == 1
-    assert results[6]["rounds"][0]["img_aln"] not in first, "Textual Inversion learns otherwise"
+    assert results[7]["rounds"][0]["img_aln"] not in first, "Textual Inversion learns otherwise"
 
 
 def test_controls_follow_uncertainty_with_balance(whole):
     _, results = whole
-    cells = {one["strategy"]: one for one in results[:7]}
+    cells = {one["strategy"]: one for one in results[:8]}
     leader = cells["uncertainty-balance"]
     assert [row["added"] for row in leader["rounds"]] == [0, *leader["additions"]] == [0, 1]
     assert cells["random-equal-weight"]["weights"] == leader["weights"]
     assert [row["pace"] for row in cells["dreambooth-lower-rate"]["rounds"]] == [1.0, 0.5]
+    first, second = (row["pace"] for row in cells["uncertainty-balance-steady"]["rounds"])
+    assert first == 1 > second > 0
     equal = cells["dreambooth-equal-steps"]["rounds"]
     assert [row["added"] for row in equal] == [0, 0]
     for figure in ("steps", "full_weight_steps"):

@@ -1,6 +1,7 @@
 """A whole campaign of a generator: asked, answered by itself or by a person, killed, resumed, stopped."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -39,10 +40,13 @@ from desiderata.personalize.recipes import TRAINERS, default_trainer, make_train
 from desiderata.personalize.strategies import make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.tensors import unpack
+from desiderata.personalize.trainers.recipe import Recipe
+from desiderata.personalize.trainers.schedule import Schedule
 from desiderata.personalize.trainers.trainer import at_pace
 from desiderata.report.page import render
 from desiderata.report.personalize import of_campaign
 
+RATE = Recipe().learning_rate
 ANCHORS = ["{} in the snow", "{} on the beach", "a sepia photo of {}"]
 
 
@@ -142,6 +146,28 @@ def test_a_lower_rate_is_what_later_rounds_learn_at(tmp_path: Path):
     assert again.rounds[-1].metrics["pace"] == 0.125
 
 
+def test_a_steady_rate_makes_up_for_what_is_added(tmp_path: Path):
+    trainer = Drill(Recipe(steps=40, batch=1))
+    made = campaign(tmp_path / "run", "uncertainty-balance-steady", trainer=trainer)
+    plain = campaign(None, trainer=trainer)
+    for one in (made, plain):
+        one.run(OwnSamples(one), rounds=1)
+    assert made.queries[0].text == plain.queries[0].text, "the first choice is the same"
+    assert weights_of(made) == weights_of(plain)
+    assert "pace" not in made.rounds[0].metrics
+    pace, (weight,) = made.rounds[1].metrics["pace"], weights_of(made)[0]
+    schedule = Schedule([1.0, 1.0, weight], 2, trainer.recipe, made.learner.teacher._training_seed)
+    assert pace == math.sqrt(schedule.mean_square())
+    assert pace == pytest.approx(math.sqrt(2 / 3), abs=0.05)
+    lone = learner(trainer=replace(trainer, recipe=replace(trainer.recipe, learning_rate=pace * RATE)))
+    lone.teacher.teach(made.learner.images)
+    assert unpack(made.store.weights(1))[0]["weight"].equal(unpack(lone.save())[0]["weight"])
+    again = campaign(tmp_path / "run", "uncertainty-balance-steady", trainer=trainer)
+    again.run(OwnSamples(again), rounds=2)
+    made.run(OwnSamples(made), rounds=2)
+    assert again.rounds[:2] == made.rounds[:2]
+
+
 def test_what_takes_no_steps_has_no_rate(tiny: Path, photos: Path, tmp_path: Path):
     options = settings(tiny) | {
         "strategy": "dreambooth-lower-rate",
@@ -149,6 +175,8 @@ def test_what_takes_no_steps_has_no_rate(tiny: Path, photos: Path, tmp_path: Pat
     }
     with pytest.raises(DesiderataError, match="ip-adapter takes no steps"):
         new_campaign(tmp_path / "run", photos, **options)
+    with pytest.raises(DesiderataError, match="ip-adapter takes no steps"):
+        new_campaign(tmp_path / "run", photos, **options | {"strategy": "uncertainty-balance-steady"})
     assert not (tmp_path / "run").exists(), "it would have been asked what nobody can learn"
     assert at_pace(Drill(), 1.0) == Drill()
     with pytest.raises(DesiderataError, match="takes no steps, so that its learning rate cannot be lowered"):

@@ -1,9 +1,11 @@
 """The loop draws what it says, weighs it as it says, and divides it among processes without changing the sum."""
 
+import math
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,16 @@ from desiderata.personalize.trainers.objective import target, weighted_loss
 from desiderata.personalize.trainers.recipe import PUBLISHED_OBJECT, PUBLISHED_STYLE, Recipe, Running
 from desiderata.personalize.trainers.schedule import Schedule
 from desiderata.randomness import stream
+
+
+def adam(gradients: Sequence[float], rate: float) -> float:
+    """Return how far AdamW goes, one number moved by one gradient a step."""
+    value = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([value], rate, weight_decay=0)
+    for gradient in gradients:
+        value.grad = torch.tensor([float(gradient)])
+        optimizer.step()
+    return -float(value.detach())
 
 
 class TestSchedule:
@@ -67,6 +79,17 @@ class TestSchedule:
             assert Schedule(weights, 200, PUBLISHED_OBJECT, seed=0).full_weight_steps() == wanted
         style = Schedule([1.0, 0.003, 0.003, 0.003], 0, PUBLISHED_STYLE, seed=0).full_weight_steps()
         assert style == pytest.approx(500 / 4)
+
+    @pytest.mark.parametrize("recipe", [Recipe(steps=800, batch=1), Recipe(steps=800, batch=4, whole_batches=True)])
+    def test_at_a_steady_pace_a_reference_moves_as_far_as_alone(self, recipe: Recipe):
+        """With the same gradient for every picture, AdamW goes as far as the share of the references."""
+        weights = [1.0] * 5 + [0.001] * 9
+        schedule = Schedule(weights, 0, recipe, seed=0)
+        steps = [np.mean([weights[row] for row in schedule.step(number)[0].rows]) for number in range(recipe.steps)]
+        pace = math.sqrt(schedule.mean_square())
+        assert pace == pytest.approx(math.sqrt(np.mean(np.square(steps))))
+        assert adam(steps, pace) / adam([1.0] * recipe.steps, 1.0) == pytest.approx(5 / 14, rel=0.1)
+        assert Schedule([1.0] * 3, 7, recipe, seed=0).mean_square() == 1
 
     def test_accumulated_steps_count_by_their_share(self):
         recipe = Recipe(steps=10, accumulation=2, whole_batches=True)

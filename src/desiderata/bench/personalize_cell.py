@@ -25,6 +25,7 @@ from desiderata.personalize.build import create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
 from desiderata.personalize.models import Models
 from desiderata.personalize.pacing import LowerRate
+from desiderata.personalize.strategies import Steady
 from desiderata.personalize.teaching import Progress
 
 
@@ -146,7 +147,7 @@ def figures(campaign: Campaign, task: Task, ground: Ground) -> list[dict[str, An
             row |= eye.figures(pictures, asked)
             row["held_out"] = _mean_cosine(encoder.images(pictures), elsewhere)
         before = [query for query in campaign.queries if query.round <= done.number]
-        if task.method == LowerRate.name:
+        if task.method in {LowerRate.name, Steady.name}:
             row.setdefault("pace", 1.0)  # no query led to the first round
         row["steps"] = int(campaign.config.trainer.get("steps", 0))
         row["added"] = sum(query.id in images for query in before)

@@ -23,6 +23,7 @@ _COLOURS = {
     "human": "#cc79a7",
     "clip-feedback": "#e69f00",
     "uncertainty": "#0072b2",
+    "uncertainty-balance-steady": "#8c6d1f",
     "dreambooth-equal-steps": "#d55e00",
     "dreambooth-lower-rate": "#7f3c8d",
     "random-equal-weight": "#56b4e9",

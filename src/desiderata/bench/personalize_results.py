@@ -26,6 +26,7 @@ _NAMES = {
     "human": f"Human ({SIMULATED})",
     "clip-feedback": "CLIP feedback",
     "uncertainty": "Uncertainty",
+    "uncertainty-balance-steady": "Uncertainty + Balance, steady",
     "dreambooth-equal-steps": "DreamBooth, equal steps",
     "dreambooth-lower-rate": "DreamBooth, lower rate",
     "random-equal-weight": "Random, equal weights",

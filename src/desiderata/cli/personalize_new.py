@@ -30,6 +30,7 @@ STRATEGIES = (
     "random-equal-weight",
     "dreambooth-equal-steps",
     "dreambooth-lower-rate",
+    "uncertainty-balance-steady",
 )
 """The names of `personalize.strategies.STRATEGIES`, which help lists without importing it; the usual one first."""
 TRAINERS = ("dreambooth", "dreambooth-lora", "textual-inversion", "custom-diffusion", "ip-adapter")

@@ -19,7 +19,7 @@ from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.pictures import reference_files
 from desiderata.personalize.recipes import make_trainer
 from desiderata.personalize.state import PersonalizeState
-from desiderata.personalize.strategies import Uncertainty, make_strategy
+from desiderata.personalize.strategies import Steady, Uncertainty, make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.trainers.trainer import Trainer, check_pace
 
@@ -114,7 +114,7 @@ class Asked:
         """
         subject, strategy = Subject.read(config.subject), _strategy(config)
         trainer = make_trainer(config.trainer, subject)
-        if config.strategy.get("name") == LowerRate.name:
+        if config.strategy.get("name") in {LowerRate.name, Steady.name}:
             check_pace(trainer)
         return cls(
             subject,

@@ -125,7 +125,7 @@ class PersonalizeLearner:
         """
         keep_references(self.shelf, self.references)
         self._take(examples)
-        self.teacher.teach(self.images, self._evidence.get("pace", 1.0))
+        self.teacher.teach(self.images, self._pace)
 
     def evaluate(self) -> dict[str, float]:
         """Return what the weights are worth; what a killed call has drawn is not drawn again.
@@ -139,6 +139,7 @@ class PersonalizeLearner:
         weights = [image.weight for image in self.images]
         figures = {"full_weight_steps": self.teacher.full_weight_steps(weights)}
         figures |= {name: self._evidence[name] for name in MEASURED_BEFORE if name in self._evidence}
+        figures |= {"pace": self._pace} if "steady" in self._evidence else {}
         if self.measurement:
             report = self.teacher.report("Drawing test pictures")
             easel, folder = self.teacher.easel(), self.test_folder
@@ -208,6 +209,13 @@ class PersonalizeLearner:
     def reference_features(self) -> Features:
         """Embeddings of the references, shape (r, d)."""
         return self.encoder.images([one.image for one in self.references])
+
+    @property
+    def _pace(self) -> float:
+        """The factor of the learning rate that the strategy asks for."""
+        if "steady" in self._evidence:
+            return self.teacher.steady_pace([image.weight for image in self.images])
+        return self._evidence.get("pace", 1.0)
 
     def _take(self, examples: Sequence[Example]) -> None:
         size = self.teacher.base.size

@@ -92,6 +92,29 @@ class Uncertainty(Choosing):
         return [(row, int(found.best[row])) for row in found.order.tolist() if found.best[row] >= 0]
 
 
+class Steady(Uncertainty):
+    """Uncertainty with balance, at a learning rate at which what is added makes no step longer.
+
+    Pictures of weight 0.001 teach nothing themselves, but thin out the squared gradients by which AdamW divides, so
+    that references are learnt in fewer steps, each of them longer (docs/architecture.md). Here the rate is lowered by
+    as much: see `Teacher.steady_pace`.
+
+    Args:
+        **common: See `Choosing`; `balance` is always on.
+    """
+
+    name = "uncertainty-balance-steady"
+
+    def __init__(self, **common: Any) -> None:
+        super().__init__(balance=True, **common)
+        self.name = type(self).name
+
+    def _evidence(
+        self, candidates: Candidates, found: Appraisal, row: int, candidate: int | None
+    ) -> dict[str, float]:
+        return super()._evidence(candidates, found, row, candidate) | {"steady": 1.0}
+
+
 STRATEGIES: dict[str, Callable[..., Strategy[PersonalizeState]]] = {
     "dreambooth": DreamBooth,
     "random": Random,
@@ -99,6 +122,7 @@ STRATEGIES: dict[str, Callable[..., Strategy[PersonalizeState]]] = {
     "clip-feedback": ClipFeedback,
     "uncertainty": Uncertainty,
     **{f"{kind.name}-balance": partial(kind, balance=True) for kind in (Random, Human, ClipFeedback, Uncertainty)},
+    Steady.name: Steady,
     "random-equal-weight": RandomEqualWeight,
     "dreambooth-equal-steps": DreamBoothEqualSteps,
     "dreambooth-lower-rate": LowerRate,

@@ -1,5 +1,6 @@
 """Teaching a base model a subject, again and again from the start, and never the same lesson twice."""
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -126,10 +127,23 @@ class Teacher:
         Returns:
             The number; 0 for a trainer that takes no steps.
         """
-        recipe: Recipe | None = getattr(self.trainer, "recipe", None)
-        if recipe is None:
-            return 0.0
-        return Schedule(weights, len(self._prior()), recipe, self._training_seed).full_weight_steps()
+        schedule = self._schedule(weights)
+        return schedule.full_weight_steps() if schedule else 0.0
+
+    def steady_pace(self, weights: Sequence[float]) -> float:
+        """Return the factor of the learning rate that gives a picture of full weight the effect that it has alone.
+
+        AdamW divides a step by the root of the mean squared gradient. Pictures of little weight thin that out, and
+        make the steps of the others longer by as much as this is below 1.
+
+        Args:
+            weights: Of all pictures of the subject.
+
+        Returns:
+            The root of the mean over all steps of their squared mean weight; 1 for a trainer that takes no steps.
+        """
+        schedule = self._schedule(weights)
+        return math.sqrt(schedule.mean_square()) if schedule else 1.0
 
     def save(self) -> bytes:
         """Return what was taught last as the content of a safetensors file."""
@@ -166,6 +180,10 @@ class Teacher:
             return content_key(self.base.name)
         except DesiderataError:  # it was made in Python and has no files
             return self.base.name
+
+    def _schedule(self, weights: Sequence[float]) -> Schedule | None:
+        recipe: Recipe | None = getattr(self.trainer, "recipe", None)
+        return Schedule(weights, len(self._prior()), recipe, self._training_seed) if recipe else None
 
     def _stand(self, key: str, learnt: Mapping[str, Tensor]) -> None:
         rounded = {name: value.half() if self.half else value for name, value in learnt.items()}

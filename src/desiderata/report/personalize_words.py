@@ -78,6 +78,8 @@ METHODS = {
     "clip-feedback": "takes the sentences whose best picture CLIP finds nearest to what was asked",
     "uncertainty": "takes the sentences about which it is most undecided: some of their pictures show what was "
     "asked, and others the references' surroundings; of each, the picture nearest to the sentence",
+    "uncertainty-balance-steady": "takes the sentences about which it is most undecided, as uncertainty with balance "
+    "does, and learns at a rate at which what is added makes no step longer",
     "random-equal-weight": "a control: takes pictures at random, as many and with the same weights as uncertainty "
     "with balance would",
     "dreambooth-equal-steps": "a control: learns from the references alone, as often as uncertainty with balance "

@@ -59,6 +59,13 @@ class Schedule:
             sum(self._full_share(draw) for number in range(self._recipe.steps) for draw in self.step(number))
         )
 
+    def mean_square(self) -> float:
+        """Return the mean over all steps of the squared mean weight of a step's pictures of the subject."""
+        return float(np.mean([self._mean_weight(self.step(number)) ** 2 for number in range(self._recipe.steps)]))
+
+    def _mean_weight(self, draws: Sequence[Draw]) -> float:
+        return float(np.mean([self._weights[draw.rows[draw.rows < len(self._weights)]].mean() for draw in draws]))
+
     def _full_share(self, draw: Draw) -> float:
         own = draw.rows[draw.rows < len(self._weights)]
         return float((self._weights[own] >= 1).mean()) / self._recipe.accumulation
