@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -222,6 +223,9 @@ def test_names_from_the_page_are_picked_from_anywhere(call: Call, tmp_path: Path
     said = call("personalize", "run", "run")[1]["open"]
     names = clicked(Path("run/rounds/001/candidates.html"))
     assert [f"run/rounds/{name}" for name in names] == [path for query in said for path in query["pictures"]]
+    shown = re.findall(r'src="([^"]+)"', Path("run/rounds/001/candidates.html").read_text())
+    assert len(shown) == len(names)
+    assert all(Path("run/rounds/001", unquote(address)).is_file() for address in shown)
     run = str(Path("run").resolve())
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,14 +26,17 @@ from desiderata.personalize.trainers.schedule import Schedule
 from desiderata.randomness import stream
 
 
-def adam(gradients: Sequence[float], rate: float) -> float:
-    """Return how far AdamW goes, one number moved by one gradient a step."""
-    value = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.AdamW([value], rate, weight_decay=0)
-    for gradient in gradients:
-        value.grad = torch.tensor([float(gradient)])
+def moved(schedule: Schedule, recipe: Recipe, references: int) -> float:
+    """Return how far AdamW goes in the direction of the references, with a tenth of their gradients signal."""
+    noise, value = torch.Generator().manual_seed(0), torch.nn.Parameter(torch.zeros(4000))
+    optimizer = torch.optim.AdamW([value], 1.0, weight_decay=0)
+    for number in range(recipe.steps):
+        value.grad = torch.zeros(4000)
+        for draw in schedule.step(number):
+            for row, factor in zip(draw.rows, draw.factors, strict=True):
+                value.grad += factor * (0.1 * (row < references) + torch.randn(4000, generator=noise))
         optimizer.step()
-    return -float(value.detach())
+    return -float(value.detach().mean())
 
 
 class TestSchedule:
@@ -80,16 +82,25 @@ class TestSchedule:
         style = Schedule([1.0, 0.003, 0.003, 0.003], 0, PUBLISHED_STYLE, seed=0).full_weight_steps()
         assert style == pytest.approx(500 / 4)
 
-    @pytest.mark.parametrize("recipe", [Recipe(steps=800, batch=1), Recipe(steps=800, batch=4, whole_batches=True)])
-    def test_at_a_steady_pace_a_reference_moves_as_far_as_alone(self, recipe: Recipe):
-        """With the same gradient for every picture, AdamW goes as far as the share of the references."""
-        weights = [1.0] * 5 + [0.001] * 9
-        schedule = Schedule(weights, 0, recipe, seed=0)
-        steps = [np.mean([weights[row] for row in schedule.step(number)[0].rows]) for number in range(recipe.steps)]
-        pace = math.sqrt(schedule.mean_square())
-        assert pace == pytest.approx(math.sqrt(np.mean(np.square(steps))))
-        assert adam(steps, pace) / adam([1.0] * recipe.steps, 1.0) == pytest.approx(5 / 14, rel=0.1)
-        assert Schedule([1.0] * 3, 7, recipe, seed=0).mean_square() == 1
+    @pytest.mark.parametrize(
+        ("recipe", "priors"),
+        [
+            (Recipe(batch=1), 0),
+            (Recipe(batch=1, prior="published"), 28),
+            (Recipe(batch=1), 28),
+            (Recipe(batch=4, whole_batches=True), 0),
+            (Recipe(batch=4, whole_batches=True, prior_weight=0.5), 28),
+            (Recipe(batch=2, accumulation=2, whole_batches=True), 28),
+        ],
+    )
+    def test_at_a_steady_pace_a_reference_moves_as_far_as_alone(self, recipe: Recipe, priors: int):
+        """Where gradients are mostly noise, AdamW goes as far as the share of the references, and no more."""
+        recipe = replace(recipe, steps=800)
+        many, alone = (Schedule(weights, priors, recipe, 0) for weights in ([1.0] * 5 + [0.001] * 9, [1.0] * 5))
+        assert alone.thinned() == pytest.approx(1)
+        assert moved(many, recipe, 5) > 0.42 * moved(alone, recipe, 5), "at the same rate it goes too far"
+        steady = math.sqrt(many.thinned()) * moved(many, recipe, 5)
+        assert steady / moved(alone, recipe, 5) == pytest.approx(5 / 14, rel=0.1)
 
     def test_accumulated_steps_count_by_their_share(self):
         recipe = Recipe(steps=10, accumulation=2, whole_batches=True)

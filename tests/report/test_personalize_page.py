@@ -124,6 +124,7 @@ def test_names_that_are_markup_are_words(tmp_path: Path):
         ("clip-feedback", "CLIP finds nearest"),
         ("dreambooth-equal-steps", "Nothing was drawn: the references were learnt beside 1"),
         ("dreambooth-lower-rate", "so that it learns anew at 0.5 times its learning rate."),
+        ("uncertainty-balance-steady", "times its learning rate, with which what is added makes no step longer."),
     ],
 )
 def test_every_way_of_choosing(strategy: str, says: str, tmp_path: Path):
@@ -220,6 +221,8 @@ def test_the_headline_claims_no_more_than_its_interval():
     assert said(0.4, 0.3, 0.1, added=0, again=2) == f"{begins} {again}: 10.0 % {shows}, after 40.0 % before."
     slower = "Then it learnt them anew at 0.25 times the learning rate"
     assert said(0.4, 0.1, added=0, again=2, more={"pace": 0.25}).startswith(f"{begins} {slower}: 10.0 %")
+    own = "Then it learnt from 3 pictures of its own, at 0.65 times the learning rate"
+    assert said(0.4, 0.1, more={"pace": 0.65}).startswith(f"{begins} {own}: 10.0 %")
     assert said(0.4, 0.4, added=0) == f"{begins} So far, 40.0 % {shows}.", "nothing was picked, nothing learnt"
     assert said(0.4, 0.35).endswith("after 40.0 % before, which is no clear change.")
     assert said(0.4, 0.4).endswith(f"40.0 % {shows}, as before.")

@@ -131,7 +131,7 @@ class Teacher:
         return schedule.full_weight_steps() if schedule else 0.0
 
     def steady_pace(self, weights: Sequence[float]) -> float:
-        """Return the factor of the learning rate that gives a picture of full weight the effect that it has alone.
+        """Return the factor of the learning rate at which pictures of full weight move the model as far as before.
 
         AdamW divides a step by the root of the mean squared gradient. Pictures of little weight thin that out, and
         make the steps of the others longer by as much as this is below 1.
@@ -140,10 +140,10 @@ class Teacher:
             weights: Of all pictures of the subject.
 
         Returns:
-            The root of the mean over all steps of their squared mean weight; 1 for a trainer that takes no steps.
+            The root of `Schedule.thinned`; 1 for a trainer that takes no steps.
         """
         schedule = self._schedule(weights)
-        return math.sqrt(schedule.mean_square()) if schedule else 1.0
+        return math.sqrt(schedule.thinned()) if schedule else 1.0
 
     def save(self) -> bytes:
         """Return what was taught last as the content of a safetensors file."""

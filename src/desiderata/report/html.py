@@ -40,10 +40,7 @@ def filled_in(template: str, *, styles: Sequence[str], script: str, **values: An
         HTML.
     """
     templates = environment()
-    assert templates.loader is not None
-    style, code = (
-        "".join(templates.loader.get_source(templates, one)[0] for one in part) for part in (styles, [script])
-    )
+    style, code = "".join(_source(templates, one) for one in styles), _source(templates, script)
     return templates.get_template(template).render(
         version=__version__,
         style=Markup(style),

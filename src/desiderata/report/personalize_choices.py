@@ -7,7 +7,7 @@ import numpy as np
 
 from desiderata.campaign.images import read_image
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.records import Answer, Query
+from desiderata.campaign.records import Answer, Query, Round
 from desiderata.personalize.answers import candidates
 from desiderata.personalize.looking import choices
 from desiderata.personalize.selection import Direction, Selection
@@ -72,6 +72,8 @@ def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answe
         none = count(int(_of(queries[0])["additions"]), "picture")
         said.append(f"Nothing was drawn: the references were learnt beside {none} of no weight.")
     said += [words.slower(_of(query)) for query in queries if "pace" in _of(query)]
+    if any("steady" in _of(query) for query in queries) and (closed := _closed(campaign, selection.round)):
+        said.append(words.steady(closed.metrics["pace"]))
     measured = selection.directions if selection.openness is not None else ()
     return Choice(
         number=selection.round,
@@ -81,6 +83,10 @@ def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answe
         directions=sorted(measured, key=lambda one: one.rank),
         stopped=selection.stopped,
     )
+
+
+def _closed(campaign: Campaign, number: int) -> Round | None:
+    return next((done for done in campaign.rounds if done.number == number), None)
 
 
 def _chosen(campaign: Campaign, query: Query, answer: Answer) -> Chosen:

@@ -131,11 +131,13 @@ def headline(
     """
     given = count(references, "picture")
     first, last = rounds[0].metrics, rounds[-1]
-    own = f"Then it learnt from {count(added, 'picture')} of its own" if added else ""
-    if again and not added:
-        pace = last.metrics.get("pace", 1.0)
-        how = f" at {pace:.3g} times the learning rate" if pace != 1 else f", {count(again, 'time')}"
-        own = f"Then it learnt them anew{how}"
+    pace = last.metrics.get("pace", 1.0)
+    slower = f"at {pace:.3g} times the learning rate" if pace != 1 else ""
+    own = ""
+    if added:
+        own = f"Then it learnt from {count(added, 'picture')} of its own" + (slower and f", {slower}")
+    elif again:
+        own = "Then it learnt them anew" + (f" {slower}" if slower else f", {count(again, 'time')}")
     taught = f"A generator was taught “{subject.named()}” from {given}."
     if "ovf" not in first or "ovf" not in last.metrics:
         return f"{taught} {own}." if own else taught
@@ -231,6 +233,11 @@ def slower(evidence: Mapping[str, float]) -> str:
         f"{percent(evidence['mean_share'], 0)} of its pictures show the references' surroundings, so that it learns "
         f"anew at {evidence['pace']:.3g} times its learning rate."
     )
+
+
+def steady(pace: float) -> str:
+    """Return at which rate a round learns that makes up for what is added."""
+    return f"It learns at {pace:.3g} times its learning rate, with which what is added makes no step longer."
 
 
 def end(rounds: Sequence[Round], why: str, still_open: int, left: int | None) -> str:

@@ -59,12 +59,17 @@ class Schedule:
             sum(self._full_share(draw) for number in range(self._recipe.steps) for draw in self.step(number))
         )
 
-    def mean_square(self) -> float:
-        """Return the mean over all steps of the squared mean weight of a step's pictures of the subject."""
-        return float(np.mean([self._mean_weight(self.step(number)) ** 2 for number in range(self._recipe.steps)]))
+    def thinned(self) -> float:
+        """Return what is left of the mean squared gradient, as against pictures of full weight alone, 0 to 1.
 
-    def _mean_weight(self, draws: Sequence[Draw]) -> float:
-        return float(np.mean([self._weights[draw.rows[draw.rows < len(self._weights)]].mean() for draw in draws]))
+        The gradient of a picture is taken to be mostly noise, as those of diffusion models are, with its noise and
+        its timestep drawn anew for every step: squares add up, and all pictures' are alike.
+        """
+        draws = [draw for number in range(self._recipe.steps) for draw in self.step(number)]
+        full = [np.where(draw.rows < len(self._weights), 1.0, self._recipe.prior_weight) for draw in draws]
+        sizes = [(draw.rows < len(self._weights)).sum() * self._recipe.accumulation for draw in draws]
+        left = sum((draw.factors**2).sum() for draw in draws)
+        return float(left / sum(((one / size) ** 2).sum() for one, size in zip(full, sizes, strict=True)))
 
     def _full_share(self, draw: Draw) -> float:
         own = draw.rows[draw.rows < len(self._weights)]
