@@ -182,7 +182,9 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert len(first["pictures"]) == 3
     assert main(["personalize", "status", "run"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "Round 1: open run/rounds/001/candidates.html in a browser and click up to 1 picture; it writes" in out
+    assert (
+        "Round 1: pick up to 1 picture. Open run/rounds/001/candidates.html in a browser and click: it writes" in out
+    )
     assert (
         "look at run/rounds/001/candidates.png and the pictures in run/rounds/001/candidates, one folder for" in out
     )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 SIDE = 128
 """Of the pictures on the sheet, in pixels."""
 
-
 LEADS = {
     "object": "Pick those that show the subject as it is, and what their sentence says.",
     "style": "Pick those that look like your pictures, and show what their sentence says.",
@@ -61,16 +60,13 @@ def how_to_pick(campaign: "Campaign", run: Path) -> list[str]:
     """Return how the pictures of the open round are picked, line by line."""
     from desiderata.personalize.answers import most_picked
 
-    number = _round(campaign)
-    said = f"Round {number}:"
-    if (page := _candidates(run, number, ".html")).is_file():
-        most = count(most_picked(campaign), "picture")
-        said += f" open {page} in a browser and click up to {most}; it writes the command. Or"
-    sheet = _candidates(run, number, ".png")
-    look = f"{sheet} and " if sheet.is_file() else ""
-    folder = sheet.with_suffix("")
+    number, most = _round(campaign), count(most_picked(campaign), "picture")
+    page, sheet = (_candidates(run, number, suffix) for suffix in (".html", ".png"))
+    click = f" Open {page} in a browser and click: it writes the command. Or look" if page.is_file() else " Look"
+    whole = f"{sheet} and " if sheet.is_file() else ""
     return [
-        f"{said} look at {look}the pictures in {folder}, one folder for each sentence, and pick yourself:",
+        f"Round {number}: pick up to {most}.{click} at {whole}the pictures in {sheet.with_suffix('')}, one folder "
+        "for each sentence:",
         f"  {called('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)",
     ]
 
