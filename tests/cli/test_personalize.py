@@ -21,6 +21,7 @@ from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize import build
 from desiderata.personalize.learner import PersonalizeLearner
+from desiderata.personalize.looking import measured_pictures
 from desiderata.personalize.recipes import TRAINERS
 from desiderata.personalize.strategies import STRATEGIES
 
@@ -287,7 +288,10 @@ def test_a_pick_that_is_stopped_is_finished_and_not_changed(
     capsys.readouterr()
     assert main(["personalize", "status", "run"]) == 0
     out = capsys.readouterr().out
-    assert out.endswith("2 pictures chosen and not learnt yet.\nNext: desiderata personalize run run\n")
+    assert out.endswith(
+        "2 pictures chosen and not learnt yet; `desiderata personalize undo run` takes them back.\n"
+        "Next: desiderata personalize run run\n"
+    )
     for others in ([first[0]], [first[0], second[1]], ["--none"]):
         status, said = call("personalize", "pick", "run", *others)
         assert (status, "Others were picked for round 1 before" in said["error"]) == (2, True), others
@@ -297,6 +301,51 @@ def test_a_pick_that_is_stopped_is_finished_and_not_changed(
         2,
         True,
     )
+
+
+def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
+    drawn = call("personalize", "run", "run")[1]["open"]
+    (wrong, *_), (right, *_) = (one["pictures"] for one in drawn[:2])
+    assert "There is nothing to take back" in call("personalize", "undo", "run")[1]["error"]
+    for picked, said in (([wrong], "Taken back: the pictures of 1 sentence."), (["--none"], "that none was picked.")):
+        with monkeypatch.context() as patched:
+            patched.setattr(PersonalizeLearner, "evaluate", stop)
+            assert main(["personalize", "pick", "run", *picked]) == 130
+        assert main(["personalize", "status", "run"]) == 0
+        assert ("`desiderata personalize undo run` takes them back." in capsys.readouterr().out) == (
+            picked == [wrong]
+        )
+        assert main(["personalize", "undo", "run"]) == 0
+        out = capsys.readouterr().out
+        assert said in out
+        assert "Round 1: pick up to 2 pictures. Open run/rounds/001/candidates.html" in " ".join(out.split())
+    with monkeypatch.context() as patched:
+        patched.setattr(PersonalizeLearner, "evaluate", stop)
+        assert main(["personalize", "pick", "run", wrong]) == 130
+    first = {"id": drawn[0]["id"], "text": drawn[0]["text"]}
+    assert call("personalize", "undo", "run")[1] == {"run": "run", "withdrawn": [first], "open": drawn}
+    assert len(call("personalize", "pick", "run", right)[1]["picked"]) == 1
+    assert [answer.query_id for answer in Campaign.open("run").answers] == [drawn[1]["id"]]
+    assert call(*(word.replace("run", "own") for word in made()))[0] == 0
+    assert "chooses by itself" in call("personalize", "undo", "own")[1]["error"]
+
+
+def test_weights_of_rounds_that_nobody_wants_may_be_deleted(call: Call):
+    assert call(*made("--strategy", "random"))[0] == 0
+    assert len(call("personalize", "run", "run", "--rounds", "2")[1]["rounds"]) == 3
+    Path("run/rounds/000.safetensors").unlink()
+    Path("run/rounds/001.safetensors").unlink()
+    assert call("personalize", "sample", "run", "a <subject>")[0] == 0
+    status, said = call("personalize", "sample", "run", "a <subject>", "--round", "1")
+    assert (status, "The weights of round 1 are gone from the run" in said["error"]) == (2, True)
+    assert len(call("personalize", "run", "run", "--rounds", "3")[1]["rounds"]) == 4
+    assert call("personalize", "report", "run")[0] == 0
+    kept = Campaign.open("run")
+    assert len({str(measured_pictures(kept, number)) for number in range(4)}) == 4
+    shutil.copytree(next(Path("run/rounds/001").glob("test-*/")), "run/rounds/001/test-of another pick")
+    assert {str(pictures) for _, pictures in measured_pictures(kept, 1)} == {"[None, None]"}, "nobody can tell which"
+    assert call("personalize", "report", "run")[0] == 0
 
 
 def test_picking_none_may_be_stopped_too(call: Call, monkeypatch: pytest.MonkeyPatch):
@@ -367,14 +416,13 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, m
     words = ["personalize", "sample", "run", "a <subject>", "<subject>", "-n", "3", "--sheet", "all.png"]
     status, said = call(*words)
     assert (status, said["sheet"], len(said["pictures"])) == (0, "all.png", 6)
-    with monkeypatch.context() as patched:
-        patched.setattr(build, "open_run", lambda *_, **__: pytest.fail("models are loaded, which takes long"))
-        status, said = call(*words)
-    assert (status, said["error"]) == (2, "all.png is there already: choose another name.")
+    with Image.open("all.png") as page:
+        assert page.size == (3 * 128, 20 + 2 * (128 + 20))
+    assert call(*words, "-n", "2")[0] == 0
     status, said = call(*words[:-1], f"{'long' * 62}.png")
     assert (status, "cannot be written (File name too long)" in said["error"]) == (2, True)
     with Image.open("all.png") as page:
-        assert page.size == (3 * 128, 20 + 2 * (128 + 20))
+        assert page.size == (2 * 128, 20 + 2 * (128 + 20)), "written anew"
     for words in (
         ["sample", "run", "x", "--out", "photos/new"],
         ["sample", "run", "x", "--sheet", "photos/all.png"],

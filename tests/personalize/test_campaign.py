@@ -29,12 +29,12 @@ from desiderata.personalize.answers import (
     additions_of,
     candidate_files,
     candidates,
-    pick,
     weights_of,
 )
 from desiderata.personalize.build import create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
 from desiderata.personalize.models import Models
+from desiderata.personalize.picking import pick, unpick
 from desiderata.personalize.quickstart import new_campaign
 from desiderata.personalize.recipes import TRAINERS, default_trainer, make_trainer
 from desiderata.personalize.strategies import make_strategy
@@ -219,6 +219,45 @@ def test_a_person_picks_from_a_folder_of_copies(tmp_path: Path):
     pick(made, [])
     assert made.ask() == []
     assert stopped(made).stopped == "No picture was picked in the round before."
+
+
+def test_what_was_picked_is_taken_back_while_it_is_not_learnt(monkeypatch: pytest.MonkeyPatch):
+    made = campaign(None, "human", {"k": 2, "samples": 2})
+    first, _, third, _ = made.ask()
+    with pytest.raises(DesiderataError, match="There is nothing to take back"):
+        unpick(made)
+    wrong, right = ([candidates(made, query)[0]] for query in (first, third))
+    with monkeypatch.context() as patched:
+        patched.setattr(made.learner, "fit", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            pick(made, wrong)
+    withdrawn = unpick(made)
+    assert [(query.id, query.status) for query in withdrawn] == [(first.id, "open")]
+    assert {query.status for query in made.queries} == {"open"}
+    assert [query.id for query in pick(made, right)] == [third.id]
+    assert [len(row) for row in weights_of(made)] == [1]
+    assert [(one.query_id, one.status) for one in made.withdrawals] == [
+        (first.id, "answered"),
+        *((query.id, "skipped") for query in made.queries if query.id != first.id),
+    ]
+    alone = campaign(None, "human", {"k": 2, "samples": 2})
+    alone.ask()
+    pick(alone, right)
+    assert made.rounds == alone.rounds
+    assert made.store.weights(1) == alone.store.weights(1)
+    with pytest.raises(DesiderataError, match="There is nothing to take back"):
+        unpick(made)
+    with monkeypatch.context() as patched:
+        made.ask()
+        patched.setattr(made.learner, "fit", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            pick(made, [])
+    assert unpick(made) == [], "that none was picked is taken back, too"
+    assert {query.status for query in made.queries if query.round == 2} == {"open"}
+
+
+def _cut_off(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_nobody_learns_what_a_round_without_picks_would_repeat(lessons: list[int]):

@@ -10,8 +10,9 @@ from contracts.taught import ANCHORS, TEST, Painter, instant, photos
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Round
 from desiderata.errors import DesiderataError
-from desiderata.personalize.answers import OwnSamples, candidate_files, pick
+from desiderata.personalize.answers import OwnSamples, candidate_files
 from desiderata.personalize.learner import PersonalizeLearner
+from desiderata.personalize.picking import pick
 from desiderata.personalize.quickstart import new_campaign
 from desiderata.personalize.subject import Subject
 from desiderata.report import Report, personalize, personalize_words, write_report

@@ -345,10 +345,25 @@ class Store:
         """Return the learner's weights as they were when a round was closed.
 
         Raises:
-            StoreError: The file is gone.
+            StoreError: The file is gone, or cannot be read.
         """
+        name = _weights_name(number)
         with self._one_sentence():
-            return self.blobs.get(_weights_name(number))
+            try:
+                return self.blobs.get(name)
+            except FileNotFoundError as error:
+                raise StoreError(
+                    f"The weights of round {number} are gone from the run at {self.path}: put {name} back from a "
+                    "copy, or use another round. To go on, those of the last round are needed."
+                ) from error
+
+    def weights_file(self, number: int) -> Path | bytes:
+        """Return where the weights of a closed round are, for a reader of a part: a path or, in memory, all of them.
+
+        Raises:
+            FileNotFoundError: They are gone, of a campaign in memory.
+        """
+        return self.blobs.where(_weights_name(number))
 
     def history(self) -> str:
         """Return everything that was said and measured as canonical JSON: equal runs give equal bytes.

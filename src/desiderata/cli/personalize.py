@@ -1,4 +1,4 @@
-"""`desiderata personalize run | pick | status`: a generator that is taught chooses what else to learn from."""
+"""`desiderata personalize run | pick | undo | status`: a generator that is taught chooses what else to learn from."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command()(new)
     group.command(name="run")(run_)
-    for one in (pick, status, sample, export, report):
+    for one in (pick, undo, status, sample, export, report):
         group.command()(one)
     app.add_typer(group, name="personalize")
 
@@ -91,14 +91,16 @@ def pick(
 ) -> None:
     """Pick the pictures that are learnt from next, among those that `run` has drawn. All are taken, or none.
 
+    Then they are learnt, which may be stopped with Ctrl-C: `undo` takes them back, the same command goes on.
+
     JSON: run, picked [{id, text}], round {number, examples, metrics}, stopped (with --none, or null).
     """
     _check_given(pictures, none)
     with opened(run, json) as (campaign, _):
-        from desiderata.personalize import answers
+        from desiderata.personalize import picking
 
         _check_by_hand(campaign)
-        picked = answers.pick(campaign, files_picked(campaign, pictures or []))
+        picked = picking.pick(campaign, files_picked(campaign, pictures or []))
         if none:
             campaign.ask()  # there is nothing to ask any more, which is recorded
     last, why = campaign.rounds[-1], _stopped(campaign)
@@ -112,6 +114,28 @@ def pick(
     if why:
         print(f"It stopped by itself after round {last.number}. {why}")
     print(_next(campaign, run))
+
+
+def undo(run: TaughtRun, json: AsJson = False) -> None:
+    """Take back what was picked while it is not learnt: stop `pick` with Ctrl-C. The record keeps that it was.
+
+    JSON: run, withdrawn [{id, text}], open [{id, text, pictures}] (to pick from).
+    """
+    from desiderata.campaign.loop import Campaign
+    from desiderata.personalize.picking import unpick
+
+    campaign = Campaign.open(run)
+    _check_by_hand(campaign)
+    withdrawn = unpick(campaign)
+    if json:
+        told = [{"id": query.id, "text": query.text} for query in withdrawn]
+        show_json({"run": str(run), "withdrawn": told, "open": _open(campaign)})
+        return
+    for query in withdrawn:
+        print(f"  {query.id}  {query.text}")
+    what = count(len(withdrawn), "sentence")
+    print(f"Taken back: the pictures of {what}." if withdrawn else "Taken back: that none was picked.")
+    _show_open(campaign, run, _open(campaign))
 
 
 def status(run: TaughtRun, json: AsJson = False) -> None:
@@ -158,7 +182,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     if why:
         print(f"It stopped by itself after round {rounds[-1].number}. {why}")
     if unlearnt := _unlearnt(campaign):
-        print(f"{unlearnt} chosen and not learnt yet.")
+        back = f"; `{command('personalize', 'undo', run)}` takes them back" if by_hand(campaign) else ""
+        print(f"{unlearnt} chosen and not learnt yet{back}.")
     print(_next(campaign, run))
 
 

@@ -28,7 +28,8 @@ def write_candidates(campaign: "Campaign", run: Path) -> None:
         run: Its directory.
     """
     from desiderata.files import readable
-    from desiderata.personalize.answers import candidate_files, candidate_row, most_picked
+    from desiderata.personalize.answers import candidate_files, candidate_row
+    from desiderata.personalize.picking import most_picked
     from desiderata.report.picking import Row, write_picking
     from desiderata.report.sheet import sheet
 
@@ -58,7 +59,7 @@ def write_candidates(campaign: "Campaign", run: Path) -> None:
 
 def how_to_pick(campaign: "Campaign", run: Path) -> list[str]:
     """Return how the pictures of the open round are picked, line by line."""
-    from desiderata.personalize.answers import most_picked
+    from desiderata.personalize.picking import most_picked
 
     number, most = _round(campaign), count(most_picked(campaign), "picture")
     page, sheet = (_candidates(run, number, suffix) for suffix in (".html", ".png"))

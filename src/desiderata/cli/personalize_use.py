@@ -39,7 +39,9 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option(help="Scale of classifier-free guidance, 1 for none; the model's usual.")
     ] = None,
-    sheet: Annotated[Path | None, typer.Option(help="A PNG of all of them, a row for each sentence.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="A PNG of all of them, a row for each sentence; written anew each time.")
+    ] = None,
     round: AtRound = None,
     json: AsJson = False,
 ) -> None:
@@ -222,20 +224,7 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
     check_writable(folder / "picture.png")
     if sheet is not None:
         check_apart(config, sheet)
-        _check_new(sheet)
-
-
-def _check_new(path: Path) -> None:
-    """Make sure that a file can be written and that none is written over.
-
-    Raises:
-        DesiderataError: It is there, or cannot be.
-    """
-    from desiderata.files import check_writable
-
-    if path.exists():
-        raise DesiderataError(f"{path} is there already: choose another name.")
-    check_writable(path)
+        check_writable(sheet)
 
 
 def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any], number: int) -> None:

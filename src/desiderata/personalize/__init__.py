@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from desiderata.lazy import lazily
 
 if TYPE_CHECKING:
-    from desiderata.personalize.answers import OwnSamples, pick
+    from desiderata.personalize.answers import OwnSamples
     from desiderata.personalize.build import open_run
     from desiderata.personalize.export import export_generator
+    from desiderata.personalize.picking import pick, unpick
     from desiderata.personalize.quickstart import new_campaign
     from desiderata.personalize.references import TrainingImage
     from desiderata.personalize.subject import Subject
@@ -33,12 +34,14 @@ __all__ = [
     "new_campaign",
     "open_run",
     "pick",
+    "unpick",
 ]
 
 _MODULES = {
-    "answers": ("OwnSamples", "pick"),
+    "answers": ("OwnSamples",),
     "build": ("open_run",),
     "export": ("export_generator",),
+    "picking": ("pick", "unpick"),
     "quickstart": ("new_campaign",),
     "references": ("TrainingImage",),
     "subject": ("Subject",),

@@ -1,5 +1,6 @@
 """What a personalising campaign has drawn and decided, for people and reports; no model is loaded for it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def measured_pictures(campaign: Campaign, number: int) -> list[tuple[str, list[N
         number: The round.
 
     Returns:
-        Every test prompt with its pictures, None for those that the safety checker blacked out; nothing where nothing
-        is measured.
+        Every test prompt with its pictures, None for those that the safety checker blacked out, and for all where it
+        cannot be told any more which are meant; nothing where nothing is measured.
 
     Raises:
         DesiderataError: That round is not closed.
@@ -40,8 +41,17 @@ def measured_pictures(campaign: Campaign, number: int) -> list[tuple[str, list[N
     if measurement is None:
         return []
     learnt = [query.round for query in campaign.queries if query.status == "answered" and query.round <= number]
-    key = about(campaign.store.weights(number))["key"]
-    return measurement.kept(campaign.store.blobs, measured_folder(max(learnt, default=0), key))
+    return measurement.kept(campaign.store.blobs, _measured(campaign, number, max(learnt, default=0)))
+
+
+def _measured(campaign: Campaign, number: int, learnt: int) -> str:
+    """Return where the test pictures of a round are kept; where nobody can tell, a folder that is not there."""
+    try:
+        return measured_folder(learnt, about(campaign.store.weights_file(number))["key"])
+    except FileNotFoundError:  # removed by somebody who is short of room
+        root = campaign.path or Path()
+        found = [path for path in root.glob(measured_folder(learnt, "*")) if path.is_dir()]
+        return found[0].relative_to(root).as_posix() if len(found) == 1 else measured_folder(learnt, "unknown")
 
 
 def choices(campaign: Campaign) -> list[Selection]:

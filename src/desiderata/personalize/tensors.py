@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:  # what is said of tensors is read without torch
     import torch
+
+HEADER = 100_000_000
+"""Bytes that safetensors allows for what is said of tensors."""
 
 DAMAGED = "A file of tensors in this campaign is damaged: put its folder `rounds` back from a copy, or start again."
 
@@ -29,15 +34,18 @@ def pack(tensors: Mapping[str, "torch.Tensor"], said: Mapping[str, Any]) -> byte
     return save(kept, metadata={"desiderata": json.dumps(said, sort_keys=True)})
 
 
-def about(content: bytes) -> dict[str, Any]:
-    """Return the plain values alone that `pack` was given.
+def about(source: bytes | Path) -> dict[str, Any]:
+    """Return the plain values alone that `pack` was given; of a file, which may have gigabytes, only those are read.
 
     Raises:
         DesiderataError: It is damaged, or was not written by `pack`.
+        FileNotFoundError: There is no such file.
     """
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        content = file.read(min(length, HEADER))
     try:
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return json.loads(header["__metadata__"]["desiderata"])
+        return json.loads(json.loads(content)["__metadata__"]["desiderata"])
     except (ValueError, KeyError, TypeError) as error:
         raise DesiderataError(DAMAGED) from error
 
