@@ -313,10 +313,27 @@ def test_a_campaign_that_stopped_stays_as_it_was():
 def test_the_tables_tell_changes_against_dreambooth():
     text = tables(CELLS)
     assert "| DreamBooth | 0.250 ± 0.635 | 0.750 ± 0.635 | 0.300 ± 1.271 |" in text
-    assert "| Uncertainty + Balance | 0.300 ± 0.762 (+20.0 %) |" in text
+    assert "| Uncertainty + Balance | 2 | 0.300 ± 0.762 (+20.0 %) |" in text
     assert "(-50.0 %)" in text, "one subject has no interval over subjects"
     assert "+ Uncertainty + Balance (R2)" in text
     assert "1 object (crab), 2 seeds." in text
+
+
+def test_what_has_fewer_runs_is_compared_over_these():
+    text = tables([*CELLS, result("random", 101, (0.30, 0.70, 0.2), (0.33, 0.63, 0.1))])
+    assert "| Random | 1 | 0.330 (+10.0 %) | 0.630 (-10.0 %) | 0.100 (-50.0 %) |" in text
+    assert "1 object (crab), 1 to 2 seeds." in text
+    assert Table([*CELLS[:1], *CELLS[3:]], "object").change("uncertainty-balance", "ovf", "dreambooth") is None
+
+
+def test_a_steady_rate_is_compared_with_the_controls_too():
+    steady = [{**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:]]
+    text = tables([*CELLS, *steady])
+    assert "| object | Uncertainty + Balance | DreamBooth | runs | +20.0 ± " in text
+    assert (
+        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | runs | +0.0 ± 0.0 % | +0.0 ± 0.0 % |"
+        in text
+    )
 
 
 def test_changes_are_told_over_subjects():
@@ -505,3 +522,28 @@ def test_the_command_prints_the_cells(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (plan.variants[""].steps, plan.first_seed) == (7, 100)
     assert main([*words, "clever"]) == 2
     assert "clever" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_tables_of_a_part_of_the_runs(whole, tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch, capsys):
+    out, results = whole
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    plan = Plan(("crab", "crayon"), MANY, 1, 2, {"": tiny})
+    assert bench.found_cells(plan, tmp_path) == results
+    monkeypatch.setattr(bench, "run_plan", lambda *_: pytest.fail("nothing is to run"))
+    words = [
+        "bench",
+        "personalize",
+        "--out",
+        str(tmp_path),
+        "--subjects",
+        "crab",
+        "--strategies",
+        "random",
+        "--found",
+    ]
+    assert main([*words, "--json"]) == 2
+    assert "has none of these runs" in json.loads(capsys.readouterr().out)["error"]
+    monkeypatch.setattr(bench, "found_cells", lambda *_: results)
+    assert main([*words, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["cells"]) == len(results)
+    assert (tmp_path / "table.md").is_file()

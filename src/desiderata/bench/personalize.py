@@ -237,8 +237,27 @@ def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None 
         for group in finished(run, todo, processes):
             subject, seed = group[0].subject, group[0].seed
             report(sum(cell.path(out).exists() for cell in cells), len(cells), f"{subject}, {seed}")
+    return found_cells(plan, out)
+
+
+def found_cells(plan: Plan, out: Path) -> list[dict[str, Any]]:
+    """Return the results of those cells of a plan that have one.
+
+    Args:
+        plan: The experiment.
+        out: Where results are kept.
+
+    Returns:
+        As `run_plan`, without the cells that were not run.
+
+    Raises:
+        DesiderataError: None was.
+    """
     pairs = [pair for group in plan.groups() for pair in group]
-    return [{"variant": label, **json.loads(cell.path(out).read_text()), "stem": cell.stem} for label, cell in pairs]
+    there = [(label, cell) for label, cell in pairs if cell.path(out).exists()]
+    if not there:
+        raise DesiderataError(f"{out} has none of these runs: run them first.")
+    return [{"variant": label, **json.loads(cell.path(out).read_text()), "stem": cell.stem} for label, cell in there]
 
 
 def _run_group(

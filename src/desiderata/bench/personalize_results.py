@@ -80,25 +80,33 @@ class Table:
         """Return how many rounds the longest campaign of a strategy had."""
         return max(len(cell["rounds"]) for cell in self._cells[strategy].values())
 
+    def runs(self, strategy: str) -> int:
+        """Return how many runs of a strategy there are."""
+        return len(self._cells.get(strategy, ()))
+
     def cells(self, strategy: str) -> list[Mapping[str, Any]]:
         """Return the cells of a strategy, by subject and seed."""
         found = self._cells.get(strategy, {})
         return [found[key] for key in sorted(found)]
 
-    def values(self, strategy: str, figure: str, round: int = -1) -> NDArray[np.float64]:
+    def values(
+        self, strategy: str, figure: str, round: int = -1, only: Sequence[tuple[str, int]] | None = None
+    ) -> NDArray[np.float64]:
         """Return a figure of every cell, in the order of subjects and seeds.
 
         Args:
             strategy: Which.
             figure: A key of the rounds.
             round: Counted from 0; -1 for the last.
+            only: The subjects and seeds that are wanted; all by default.
 
         Returns:
             Shape (cells,); nan where it was not measured.
         """
         found = []
-        for cell in self.cells(strategy):
-            rounds = cell["rounds"]
+        cells = self._cells.get(strategy, {})
+        for key in sorted(cells) if only is None else only:
+            rounds = cells[key]["rounds"]
             value = rounds[min(round, len(rounds) - 1) if round >= 0 else -1].get(figure)
             found.append(float("nan") if value is None else float(value))
         return np.array(found)
@@ -112,7 +120,7 @@ class Table:
     def change(
         self, strategy: str, figure: str, against: str, round: int = -1, *, by_subject: bool = False
     ) -> Estimate | None:
-        """Return the relative change of a figure against another strategy, paired over subjects and seeds.
+        """Return the relative change of a figure against another strategy, over the runs that both have.
 
         Args:
             strategy: Which.
@@ -123,14 +131,17 @@ class Table:
                 the interval tells what other subjects would bring, and not only what other seeds would.
 
         Returns:
-            See `relative_change`; None where the two do not pair up, or the change has no meaning.
+            See `relative_change`; None where there is no such pair, or the change has no meaning.
         """
-        if against not in self._cells or sorted(self._cells[strategy]) != sorted(self._cells[against]):
+        both = sorted(set(self._cells.get(strategy, ())) & set(self._cells.get(against, ())))
+        if not both:
             return None
-        values = self.values(strategy, figure, round), self.values(against, figure)
+        values = self.values(strategy, figure, round, both), self.values(against, figure, -1, both)
         if by_subject:
-            owners = np.array([subject for subject, _ in sorted(self._cells[strategy])])
-            one, other = (np.array([part[owners == name].mean() for name in self.subjects]) for part in values)
+            owners = np.array([subject for subject, _ in both])
+            one, other = (
+                np.array([part[owners == name].mean() for name in dict.fromkeys(owners)]) for part in values
+            )
             return relative_change(one, other)
         return relative_change(*values)
 

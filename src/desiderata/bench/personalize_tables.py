@@ -6,6 +6,7 @@ from desiderata.bench.personalize_results import BASELINE, KINDS, SIMULATED, Res
 from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, FOLLOWING
 from desiderata.measure.intervals import Estimate
 from desiderata.personalize.pacing import LowerRate
+from desiderata.personalize.strategies import Steady
 
 ALIGNMENT = {"txt_aln": ("TXT-ALN ↑", 3), "img_aln": ("IMG-ALN ↑", 3), "ovf": ("OVF ↓", 3)}
 """The paper's figures: their names and how many digits they get."""
@@ -30,8 +31,9 @@ LEGEND = f"""\
 Every figure is a mean over subjects × seeds with its 95 % interval (Student's t). Percentages are changes against
 DreamBooth, which is round 1 of every strategy, with intervals over subjects, each averaged over its seeds: they are
 wider, and tell what other subjects would bring. All subjects of a seed share the order of training and the noise that
-pictures are drawn from. A campaign that stopped by itself counts as it was then. TXT-ALN is the
-cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are drawn, not generated:
+pictures are drawn from. A campaign that stopped by itself counts as it was then. A change is taken over the *runs*
+(subjects × seeds) that both have, where one has more. TXT-ALN is the cosine of CLIP
+embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are drawn, not generated:
 exactly what the sentences ask for, and how far each figure can go; *decoded*, after the generator's autoencoder.
 Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the pictures in which it recognises the subject
 and sees everything that was asked for.
@@ -59,8 +61,7 @@ def tables(results: Results) -> str:
         table = Table(results, kind)
         if table.strategies:
             parts += [f"## {kind.capitalize()}s (Table {number})", methods_table(table)]
-            parts += [_count(len(table.subjects), kind) + f" ({', '.join(table.subjects)}), "
-                      f"{_count(len(table.seeds), 'seed')}."]  # fmt: skip
+            parts += [f"{_count(len(table.subjects), kind)} ({', '.join(table.subjects)}), {_seeds(table)}."]
     if controls := controls_table(results):
         parts += ["## Uncertainty + Balance against the controls", controls]
     parts += ["## What the judge sees, and what it took", ABOUT_SEEN]
@@ -74,14 +75,16 @@ def tables(results: Results) -> str:
 def strategies_table(results: Results) -> str:
     """Return Table 1: the last round of every strategy, for objects and styles, with changes against DreamBooth."""
     kinds = [table for kind in KINDS if (table := Table(results, kind)).strategies]
-    head = [f"{table.kind} {name}" for table in kinds for name, _ in ALIGNMENT.values()]
+    names = ("runs", *(name for name, _ in ALIGNMENT.values()))
+    head = [f"{table.kind} {name}" for table in kinds for name in names]
     rows = dict.fromkeys(s for table in kinds for s in table.strategies if s not in COMPARATORS)
     lines = []
     for strategy in rows:
         cells = []
         for table in kinds:
+            known = strategy in table.strategies
+            cells.append(str(table.runs(strategy)) if known else "")
             for figure, (_, digits) in ALIGNMENT.items():
-                known = strategy in table.strategies
                 cells.append(_with_change(table, strategy, figure, digits, -1) if known else "")
         lines.append([name_of(strategy), *cells])
     return markdown(["strategy", *head], lines)
@@ -111,18 +114,18 @@ def controls_table(results: Results) -> str:
     A learning rate chosen by the same test is among them: whoever has overfitting to mend may as well do that.
     """
     lines = []
+    others = (BASELINE, *FOLLOWING, LowerRate.name)
     for kind in KINDS:
         table = Table(results, kind)
-        if FOLLOWED not in table.strategies:
-            continue
-        for other in (BASELINE, *FOLLOWING, LowerRate.name):
-            if other in table.strategies:
+        pairs = [(FOLLOWED, other) for other in others] + [(Steady.name, other) for other in (*others, FOLLOWED)]
+        for strategy, other in pairs:
+            if {strategy, other} <= {*table.strategies}:
                 for by_subject, over in ((False, "runs"), (True, "subjects")):
                     names = (*ALIGNMENT, "identity", "leak")
-                    changes = [table.change(FOLLOWED, name, other, by_subject=by_subject) for name in names]
-                    lines.append([kind, name_of(other), over, *map(_percent, changes)])
-    head = ["kind", "against", "interval over", *(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓"]
-    return markdown(head, lines) if lines else ""
+                    changes = [table.change(strategy, name, other, by_subject=by_subject) for name in names]
+                    lines.append([kind, name_of(strategy), name_of(other), over, *map(_percent, changes)])
+    names = (*(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓")
+    return markdown(["kind", "strategy", "against", "interval over", *names], lines) if lines else ""
 
 
 def ablation_table(results: Results, what: str) -> str:
@@ -155,11 +158,12 @@ def _seen_table(table: Table) -> str:
     lines = [
         [
             name_of(strategy),
+            str(table.runs(strategy)),
             *(_estimate(table, strategy, figure, digits, -1) for figure, (_, digits) in known.items()),
         ]
         for strategy in table.strategies
     ]
-    return markdown(["strategy", *(name for name, _ in known.values())], lines)
+    return markdown(["strategy", "runs", *(name for name, _ in known.values())], lines)
 
 
 def _with_change(table: Table, strategy: str, figure: str, digits: int, round: int) -> str:
@@ -185,6 +189,13 @@ def _said(value: Estimate | None, say: Callable[[float], str]) -> str:
     if value is None:
         return ""
     return say(value.mean) + ("" if value.half_width != value.half_width else f" ± {say(value.half_width)}")
+
+
+def _seeds(table: Table) -> str:
+    """Return how many seeds there are; of which a strategy may have a part."""
+    least = min(len({cell["seed"] for cell in table.cells(strategy)}) for strategy in table.strategies)
+    most = len(table.seeds)
+    return f"{least} to {most} seeds" if least < most else _count(most, "seed")
 
 
 def _count(number: int, what: str) -> str:

@@ -119,6 +119,9 @@ def personalize(
     first_seed: Annotated[int, typer.Option(min=0, help="100 for what is reported, less while developing.")] = 100,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     processes: Annotated[int, typer.Option(min=1, help="Subjects at a time, each on one core.")] = 1,
+    found: Annotated[
+        bool, typer.Option("--found", help="Run nothing: tables and drawings of the runs that are there.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Compare strategies by which a generator chooses what to learn from, over subjects and seeds.
@@ -126,7 +129,7 @@ def personalize(
     JSON: cells [{strategy, subject, kind, seed, variant, rounds [{txt_aln, img_aln, ovf, identity, held_out, ...},
     ...]}, ...].
     """
-    from desiderata.bench.personalize import Plan, run_plan
+    from desiderata.bench.personalize import Plan, found_cells, run_plan
     from desiderata.bench.personalize_subjects import named
     from desiderata.bench.personalize_summary import write_summary
     from desiderata.bench.personalize_task import FOLLOWED, METHODS
@@ -158,8 +161,8 @@ def personalize(
     wanted = turning if ablation and strategies == "all" else _listed(strategies, every)
     turned = variants(ablation, settings, () if values == "all" else _listed(values, ()))
     plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, turned, first_seed)
-    with bar("Running", quiet=json) as progress:
-        results = run_plan(plan, out, processes, progress)
+    with bar("Running", quiet=json or found) as progress:
+        results = found_cells(plan, out) if found else run_plan(plan, out, processes, progress)
     text = write_summary(results, out, ablation)
     if json:
         keys = ("strategy", "subject", "kind", "seed", "variant", "rounds")
