@@ -145,8 +145,9 @@ def test_a_new_run_that_is_stopped_goes_on_with_the_same_command(
         ("--kind", "style", "--kind"),
         ("--precision", "float16", "--precision"),
         ("--class-images", "photos", "--class-images"),
+        ("--gradient-checkpointing", None, "--trainer"),
     ):
-        status, said = call(*made(flag, value))
+        status, said = call(*made(flag, *([value] if value else [])))
         assert (status, f"with another {named}:" in said["error"]) == (2, True), flag
     assert call(*made())[0] == 0
     status, said = call(*made())
@@ -461,7 +462,7 @@ def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, 
 
 
 def test_a_report_is_written(call: Call):
-    assert call(*made("--learning-rate", "0.0005"))[0] == 0
+    assert call(*made("--learning-rate", "0.0005", "--gradient-checkpointing"))[0] == 0
     assert Campaign.open("run").config.trainer["learning_rate"] == 0.0005
     assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
     assert call("personalize", "report", "run") == (0, {"run": "run", "report": "run/report.html"})
@@ -470,6 +471,7 @@ def test_a_report_is_written(call: Call):
     assert "--anchors anchors.txt" in page
     assert "--class-pictures 1" in page
     assert "--learning-rate 0.0005" in page
+    assert " --gradient-checkpointing " in page
     assert "desiderata personalize run run --rounds 1" in page
     assert call("personalize", "report", "run", "--out", "photos/report.html")[0] == 2
 
@@ -544,6 +546,7 @@ def test_what_is_no_file_of_its_own_is_exported_as_a_whole(call: Call):
         (["--class-images", "nowhere"], "nowhere is not a folder: give one with other things of the class"),
         (["--kind", "style"], "Class pictures go with an object"),
         (["--trainer", "ip-adapter", "--adapter", "x", "--steps", "5"], "--steps is of training"),
+        (["--trainer", "ip-adapter", "--adapter", "x", "--gradient-checkpointing"], "--gradient-checkpointing is of"),
         (["--test", "empty.txt"], "empty.txt is empty"),
         (["--test", "nofile.txt"], "nofile.txt is not a file"),
         (["--second-encoder", "moji-clip"], "moji-clip is no picture encoder"),

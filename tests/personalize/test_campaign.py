@@ -538,7 +538,10 @@ def test_the_bundled_generator_computes_in_bfloat16_where_that_is_faster(
     for precision in ("float32", "bfloat16"):
         table = {"name": "moji-diffusion", "precision": precision}
         new_campaign(tmp_path / "run", tmp_path, **words, generator=table)
-    plain, adapter, large, told, precise, coarse = made
+    for precision in ("bfloat16", "float16"):
+        new_campaign(tmp_path / "run", tmp_path, **words, generator={"name": "sd-1.4", "precision": precision})
+    plain, adapter, large, told, precise, coarse, mixed, drawn = made
+    assert (mixed.trainer["precision"], drawn.trainer["precision"]) == ("bfloat16", "float32")
     assert coarse.generator.get("half", False) == fast
     assert "half" not in precise.generator, "a precision was asked for"
     assert precise.trainer["precision"] == "float32"

@@ -65,7 +65,8 @@ def new_campaign(
         generator: Name, directory or hub id of the base model, or the table `generator` of the configuration. The
             bundled one computes in bfloat16 where that is faster, unless `precision` is "float32", and others, unless
             their directory says how they are sampled, draw with DPM-Solver++ as the authors' do, unless the tables
-            say otherwise.
+            say otherwise. The `precision` "bfloat16" is for training, too, where weights stay float32; "float16" is
+            for drawing alone.
         encoder: Name, directory or hub id of the CLIP model that judges; the one that goes with the generator.
         second_encoder: Name, directory or hub id of a DINOv2 model, which measures likeness to the references besides
             (`dino_aln`); none by default.
@@ -99,6 +100,8 @@ def new_campaign(
     ):
         base = {"half": True, **base}
         usual |= {"precision": "bfloat16"} if "precision" in usual else {}
+    if base.get("precision") == "bfloat16" and "precision" in usual:
+        usual["precision"] = "bfloat16"
     if not drawn and models is None and not (Path(base["name"]) / SAMPLING).is_file():
         base = {"solver": SOLVER, **base}
     world = {"kind": "references", "images": str(Path(images).resolve())}
