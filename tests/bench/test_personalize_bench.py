@@ -159,7 +159,7 @@ def test_the_summary_says_what_the_cells_say(whole, tmp_path: Path):
     text = write_summary(results, tmp_path)
     assert text == (tmp_path / "table.md").read_text()
     assert "Human (simulated by the judge) + Balance" in text
-    assert f"| DreamBooth | {results[0]['rounds'][0]['txt_aln']:.3f} | " in text
+    assert f"| DreamBooth | 1 | {results[0]['rounds'][0]['txt_aln']:.3f} | " in text
     lines = (tmp_path / "raw.csv").read_text().splitlines()
     assert len(lines) == 1 + sum(len(one["rounds"]) for one in results)
     for name in ("rounds.png", "grid.png", "map.png"):
@@ -312,7 +312,7 @@ def test_a_campaign_that_stopped_stays_as_it_was():
 
 def test_the_tables_tell_changes_against_dreambooth():
     text = tables(CELLS)
-    assert "| DreamBooth | 0.250 ± 0.635 | 0.750 ± 0.635 | 0.300 ± 1.271 |" in text
+    assert "| DreamBooth | 2 | 0.250 ± 0.635 | 0.750 ± 0.635 | 0.300 ± 1.271 |" in text
     assert "| Uncertainty + Balance | 2 | 0.300 ± 0.762 (+20.0 %) |" in text
     assert "(-50.0 %)" in text, "one subject has no interval over subjects"
     assert "+ Uncertainty + Balance (R2)" in text
@@ -323,15 +323,20 @@ def test_what_has_fewer_runs_is_compared_over_these():
     text = tables([*CELLS, result("random", 101, (0.30, 0.70, 0.2), (0.33, 0.63, 0.1))])
     assert "| Random | 1 | 0.330 (+10.0 %) | 0.630 (-10.0 %) | 0.100 (-50.0 %) |" in text
     assert "1 object (crab), 1 to 2 seeds." in text
+    both = tables([*CELLS, *({**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:3])])
+    assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs |" in both
+    assert "| object | Uncertainty + Balance, steady | DreamBooth | 1 | runs |" in both
+    foxes = [{**one, "subject": "fox"} for one in CELLS if one["seed"] == 100]
+    assert "2 objects (crab, fox), 1 to 2 seeds." in tables([*CELLS, *foxes])
     assert Table([*CELLS[:1], *CELLS[3:]], "object").change("uncertainty-balance", "ovf", "dreambooth") is None
 
 
 def test_a_steady_rate_is_compared_with_the_controls_too():
     steady = [{**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:]]
     text = tables([*CELLS, *steady])
-    assert "| object | Uncertainty + Balance | DreamBooth | runs | +20.0 ± " in text
+    assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs | +20.0 ± " in text
     assert (
-        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | runs | +0.0 ± 0.0 % | +0.0 ± 0.0 % |"
+        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | 2 | runs | +0.0 ± 0.0 % | +0.0 ± 0.0 % |"
         in text
     )
 
@@ -529,6 +534,10 @@ def test_tables_of_a_part_of_the_runs(whole, tmp_path: Path, tiny: Settings, mon
     shutil.copytree(out, tmp_path, dirs_exist_ok=True)
     plan = Plan(("crab", "crayon"), MANY, 1, 2, {"": tiny})
     assert bench.found_cells(plan, tmp_path) == results
+    (tmp_path / "cells" / f"{results[1]['stem']}.json").unlink()
+    assert bench.found_cells(plan, tmp_path) == [results[0], *results[2:]]
+    wider = Plan(("crab", "fox", "crayon"), MANY, 1, 2, {"": tiny})
+    assert bench.found_cells(wider, tmp_path) == results[-2:], "no fox of this seed, and so no object"
     monkeypatch.setattr(bench, "run_plan", lambda *_: pytest.fail("nothing is to run"))
     words = [
         "bench",
@@ -543,6 +552,8 @@ def test_tables_of_a_part_of_the_runs(whole, tmp_path: Path, tiny: Settings, mon
     ]
     assert main([*words, "--json"]) == 2
     assert "has none of these runs" in json.loads(capsys.readouterr().out)["error"]
+    assert main([*words, "--ablation", "lambda", "--json"]) == 2
+    assert "--found does not go with --ablation" in json.loads(capsys.readouterr().out)["error"]
     monkeypatch.setattr(bench, "found_cells", lambda *_: results)
     assert main([*words, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["cells"]) == len(results)

@@ -290,7 +290,7 @@ def test_a_pick_that_is_stopped_is_finished_and_not_changed(
     assert main(["personalize", "status", "run"]) == 0
     out = capsys.readouterr().out
     assert out.endswith(
-        "2 pictures chosen and not learnt yet; `desiderata personalize undo run` takes them back.\n"
+        "2 pictures chosen and not learnt yet; `desiderata personalize undo run` takes that back.\n"
         "Next: desiderata personalize run run\n"
     )
     for others in ([first[0]], [first[0], second[1]], ["--none"]):
@@ -314,9 +314,9 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
             patched.setattr(PersonalizeLearner, "evaluate", stop)
             assert main(["personalize", "pick", "run", *picked]) == 130
         assert main(["personalize", "status", "run"]) == 0
-        assert ("`desiderata personalize undo run` takes them back." in capsys.readouterr().out) == (
-            picked == [wrong]
-        )
+        how_many = "None" if picked == ["--none"] else "1 picture"
+        waits = f"{how_many} chosen and not learnt yet; `desiderata personalize undo run` takes that back.\n"
+        assert waits in capsys.readouterr().out
         assert main(["personalize", "undo", "run"]) == 0
         out = capsys.readouterr().out
         assert said in out
@@ -325,26 +325,43 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
         patched.setattr(PersonalizeLearner, "evaluate", stop)
         assert main(["personalize", "pick", "run", wrong]) == 130
     first = {"id": drawn[0]["id"], "text": drawn[0]["text"]}
+    told = call("personalize", "status", "run")[1]
+    assert (told["waiting"], told["undone"]) == ([first], 1)
     assert call("personalize", "undo", "run")[1] == {"run": "run", "withdrawn": [first], "open": drawn}
+    told = call("personalize", "status", "run")[1]
+    assert (told["waiting"], told["undone"]) == ([], 2)
     assert len(call("personalize", "pick", "run", right)[1]["picked"]) == 1
+    assert call("personalize", "report", "run")[0] == 0
+    assert "picked and taken back before it was learnt." in Path("run/report.html").read_text()
     assert [answer.query_id for answer in Campaign.open("run").answers] == [drawn[1]["id"]]
     assert call(*(word.replace("run", "own") for word in made()))[0] == 0
     assert "chooses by itself" in call("personalize", "undo", "own")[1]["error"]
 
 
+def same_pictures(one: list, other: list) -> bool:
+    return all(
+        prompt == said and np.array_equal(np.stack(drawn), np.stack(shown))
+        for (prompt, drawn), (said, shown) in zip(one, other, strict=True)
+    )
+
+
 def test_weights_of_rounds_that_nobody_wants_may_be_deleted(call: Call):
     assert call(*made("--strategy", "random"))[0] == 0
     assert len(call("personalize", "run", "run", "--rounds", "2")[1]["rounds"]) == 3
+    kept = Campaign.open("run")
+    before = [measured_pictures(kept, number) for number in range(3)]
     Path("run/rounds/000.safetensors").unlink()
     Path("run/rounds/001.safetensors").unlink()
+    assert all(same_pictures(measured_pictures(kept, number), shown) for number, shown in enumerate(before))
     assert call("personalize", "sample", "run", "a <subject>")[0] == 0
     status, said = call("personalize", "sample", "run", "a <subject>", "--round", "1")
     assert (status, "The weights of round 1 are gone from the run" in said["error"]) == (2, True)
     assert len(call("personalize", "run", "run", "--rounds", "3")[1]["rounds"]) == 4
     assert call("personalize", "report", "run")[0] == 0
-    kept = Campaign.open("run")
-    assert len({str(measured_pictures(kept, number)) for number in range(4)}) == 4
-    shutil.copytree(next(Path("run/rounds/001").glob("test-*/")), "run/rounds/001/test-of another pick")
+    measured = next(path for path in Path("run/rounds/001").glob("test-*") if path.is_dir())
+    shutil.copytree(measured, "run/rounds/001/test-of a pick that was stopped")
+    assert same_pictures(measured_pictures(kept, 1), before[1])
+    shutil.copy(f"{measured}.safetensors", "run/rounds/001/test-of a whole one.safetensors")
     assert {str(pictures) for _, pictures in measured_pictures(kept, 1)} == {"[None, None]"}, "nobody can tell which"
     assert call("personalize", "report", "run")[0] == 0
 
@@ -424,6 +441,10 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, m
     assert (status, "cannot be written (File name too long)" in said["error"]) == (2, True)
     with Image.open("all.png") as page:
         assert page.size == (2 * 128, 20 + 2 * (128 + 20)), "written anew"
+    Path("run/all.png").touch()
+    for there in ("run/campaign.db", "run/all.png", files[0], "test.txt"):
+        status, said = call(*words[:-1], str(there))
+        assert (status, "is there already" in said["error"]) == (2, True), there
     for words in (
         ["sample", "run", "x", "--out", "photos/new"],
         ["sample", "run", "x", "--sheet", "photos/all.png"],

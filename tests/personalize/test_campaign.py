@@ -248,11 +248,22 @@ def test_what_was_picked_is_taken_back_while_it_is_not_learnt(monkeypatch: pytes
     with pytest.raises(DesiderataError, match="There is nothing to take back"):
         unpick(made)
     with monkeypatch.context() as patched:
-        made.ask()
+        second = made.ask()[0]
         patched.setattr(made.learner, "fit", _cut_off)
         with pytest.raises(KeyboardInterrupt):
             pick(made, [])
     assert unpick(made) == [], "that none was picked is taken back, too"
+    fit, again = made.learner.fit, [candidates(made, second)[0]]
+
+    def taken_back_meanwhile(*given) -> None:
+        unpick(made)
+        fit(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(made.learner, "fit", taken_back_meanwhile)
+        with pytest.raises(DesiderataError, match="for r002-q01 was taken back while it was learnt"):
+            pick(made, again)
+    assert len(made.rounds) == 2
     assert {query.status for query in made.queries if query.round == 2} == {"open"}
 
 

@@ -237,27 +237,39 @@ def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None 
         for group in finished(run, todo, processes):
             subject, seed = group[0].subject, group[0].seed
             report(sum(cell.path(out).exists() for cell in cells), len(cells), f"{subject}, {seed}")
-    return found_cells(plan, out)
+    return _results([pair for group in plan.groups() for pair in group], out)
 
 
 def found_cells(plan: Plan, out: Path) -> list[dict[str, Any]]:
-    """Return the results of those cells of a plan that have one.
+    """Return the results of the cells of a plan that are there, strategy by strategy for whole seeds.
+
+    A strategy keeps, of objects and of styles, the seeds of which it has every subject of the plan, so that each
+    subject counts as much as any other.
 
     Args:
         plan: The experiment.
         out: Where results are kept.
 
     Returns:
-        As `run_plan`, without the cells that were not run.
+        As `run_plan`, without the others.
 
     Raises:
-        DesiderataError: None was.
+        DesiderataError: There are none.
     """
     pairs = [pair for group in plan.groups() for pair in group]
-    there = [(label, cell) for label, cell in pairs if cell.path(out).exists()]
+    lacking = {_whole(label, cell) for label, cell in pairs if not cell.path(out).exists()}
+    there = [(label, cell) for label, cell in pairs if _whole(label, cell) not in lacking]
     if not there:
-        raise DesiderataError(f"{out} has none of these runs: run them first.")
-    return [{"variant": label, **json.loads(cell.path(out).read_text()), "stem": cell.stem} for label, cell in there]
+        raise DesiderataError(f"{out} has none of these runs for all of the subjects: run them first.")
+    return _results(there, out)
+
+
+def _whole(label: str, cell: Cell) -> tuple[str, str, str, int]:
+    return label, cell.strategy, cell.case.kind, cell.seed
+
+
+def _results(pairs: Sequence[tuple[str, Cell]], out: Path) -> list[dict[str, Any]]:
+    return [{"variant": label, **json.loads(cell.path(out).read_text()), "stem": cell.stem} for label, cell in pairs]
 
 
 def _run_group(

@@ -1,5 +1,6 @@
 """The paper's Figures 3, 4, 5 and 7 from the cells of the experiment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,12 @@ _HIGHLIGHTED = ("#0072b2", "#d55e00", "#009e73")
 
 
 def rounds_figure(results: Results, path: Path) -> None:
-    """Draw every round of every strategy (Fig. 5): TXT-ALN over IMG-ALN, and OVF by round with its interval."""
+    """Draw every round of every strategy (Fig. 5): TXT-ALN over IMG-ALN, and OVF by round with its interval.
+
+    A strategy that has fewer runs than others begins where DreamBooth is in these; the legend tells how many it has.
+    """
     tables = [table for kind in KINDS if (table := Table(results, kind)).strategies]
+    runs = [{table.runs(strategy) for strategy in table.strategies} for table in tables]
     canvas = Figure(figsize=(5.2 * len(tables), 8.4), layout="constrained")
     axes = canvas.subplots(2, len(tables), squeeze=False)
     names: dict[str, Any] = {}
@@ -44,7 +49,7 @@ def rounds_figure(results: Results, path: Path) -> None:
         plane, course = axes[0, column], axes[1, column]
         for strategy in table.strategies:
             handle = _arm(plane, table, strategy)
-            names.setdefault(name_of(strategy), handle)
+            names.setdefault(_named(strategy, tables if any(len(one) > 1 for one in runs) else []), handle)
             if strategy not in {*COMPARATORS, *PERFECT}:
                 _course(course, table, strategy)
         plane.set(title=f"{table.kind}s", xlabel="IMG-ALN", ylabel="TXT-ALN")
@@ -163,6 +168,12 @@ def ablation_figure(results: Results, what: str, path: Path) -> None:
     _plain(axes)
     axes[0, 0].legend(frameon=False, fontsize=8)
     _save(canvas, path)
+
+
+def _named(strategy: str, tables: Sequence[Table]) -> str:
+    """Return what the legend says; with tables, how many runs it has in each."""
+    counts = " + ".join(str(table.runs(strategy)) for table in tables)
+    return f"{name_of(strategy)} ({counts} runs)" if counts else name_of(strategy)
 
 
 def _arm(axis: Axes, table: Table, strategy: str) -> Any:

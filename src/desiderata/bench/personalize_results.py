@@ -80,9 +80,12 @@ class Table:
         """Return how many rounds the longest campaign of a strategy had."""
         return max(len(cell["rounds"]) for cell in self._cells[strategy].values())
 
-    def runs(self, strategy: str) -> int:
-        """Return how many runs of a strategy there are."""
-        return len(self._cells.get(strategy, ()))
+    def runs(self, strategy: str, other: str | None = None) -> int:
+        """Return how many runs of a strategy there are; with another, how many subjects and seeds both have."""
+        return len(self._both(strategy, strategy if other is None else other))
+
+    def _both(self, strategy: str, other: str) -> list[tuple[str, int]]:
+        return sorted(set(self._cells.get(strategy, ())) & set(self._cells.get(other, ())))
 
     def cells(self, strategy: str) -> list[Mapping[str, Any]]:
         """Return the cells of a strategy, by subject and seed."""
@@ -133,8 +136,7 @@ class Table:
         Returns:
             See `relative_change`; None where there is no such pair, or the change has no meaning.
         """
-        both = sorted(set(self._cells.get(strategy, ())) & set(self._cells.get(against, ())))
-        if not both:
+        if not (both := self._both(strategy, against)):
             return None
         values = self.values(strategy, figure, round, both), self.values(against, figure, -1, both)
         if by_subject:

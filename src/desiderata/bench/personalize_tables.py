@@ -31,12 +31,12 @@ LEGEND = f"""\
 Every figure is a mean over subjects × seeds with its 95 % interval (Student's t). Percentages are changes against
 DreamBooth, which is round 1 of every strategy, with intervals over subjects, each averaged over its seeds: they are
 wider, and tell what other subjects would bring. All subjects of a seed share the order of training and the noise that
-pictures are drawn from. A campaign that stopped by itself counts as it was then. A change is taken over the *runs*
-(subjects × seeds) that both have, where one has more. TXT-ALN is the cosine of CLIP
-embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are drawn, not generated:
-exactly what the sentences ask for, and how far each figure can go; *decoded*, after the generator's autoencoder.
-Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the pictures in which it recognises the subject
-and sees everything that was asked for.
+pictures are drawn from. A campaign that stopped by itself counts as it was then. Where a strategy has fewer *runs*
+(subjects × seeds) than another, a change is taken over those that both have, and is not the ratio of the means beside
+it. TXT-ALN is the cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are not
+generated, but drawn: exactly what the sentences ask for, and how far each figure can go; *decoded*, after the
+generator's autoencoder. Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the
+pictures in which it recognises the subject and sees everything that was asked for.
 """
 
 ABOUT_SEEN = """\
@@ -51,6 +51,10 @@ what a lower learning rate ended at, as a factor; *steps*: of the last training;
 is counted for the one that came first.
 """
 
+ABOUT_CONTROLS = """\
+*Equal steps* and *equal weights* are those of Uncertainty + Balance, beside the steady rate, too.
+"""
+
 _STYLE_ROWS = ("random", "human", "clip-feedback")
 
 
@@ -63,7 +67,7 @@ def tables(results: Results) -> str:
             parts += [f"## {kind.capitalize()}s (Table {number})", methods_table(table)]
             parts += [f"{_count(len(table.subjects), kind)} ({', '.join(table.subjects)}), {_seeds(table)}."]
     if controls := controls_table(results):
-        parts += ["## Uncertainty + Balance against the controls", controls]
+        parts += ["## Against the controls", ABOUT_CONTROLS, controls]
     parts += ["## What the judge sees, and what it took", ABOUT_SEEN]
     for kind in KINDS:
         table = Table(results, kind)
@@ -102,16 +106,21 @@ def methods_table(table: Table) -> str:
     others = [name for name in table.strategies if name not in {row[0] for row in rows} and name in COMPARATORS]
     rows += [(name, -1, name_of(name)) for name in others]
     lines = [
-        [label, *(_with_change(table, name, figure, digits, at) for figure, (_, digits) in ALIGNMENT.items())]
+        [
+            label,
+            str(table.runs(name)),
+            *(_with_change(table, name, figure, digits, at) for figure, (_, digits) in ALIGNMENT.items()),
+        ]
         for name, at, label in rows
     ]
-    return markdown(["method", *(name for name, _ in ALIGNMENT.values())], lines)
+    return markdown(["method", "runs", *(name for name, _ in ALIGNMENT.values())], lines)
 
 
 def controls_table(results: Results) -> str:
-    """Return by how much uncertainty with balance changes DreamBooth and each control; "" where there is none.
+    """Return by how much uncertainty with balance, plain and at a steady rate, changes others; "" for none.
 
-    A learning rate chosen by the same test is among them: whoever has overfitting to mend may as well do that.
+    The others are DreamBooth, the controls, and a learning rate chosen by the same test: whoever has overfitting to
+    mend may as well do that. The steady rate is compared with uncertainty with balance, too.
     """
     lines = []
     others = (BASELINE, *FOLLOWING, LowerRate.name)
@@ -123,9 +132,10 @@ def controls_table(results: Results) -> str:
                 for by_subject, over in ((False, "runs"), (True, "subjects")):
                     names = (*ALIGNMENT, "identity", "leak")
                     changes = [table.change(strategy, name, other, by_subject=by_subject) for name in names]
-                    lines.append([kind, name_of(strategy), name_of(other), over, *map(_percent, changes)])
+                    about = [kind, name_of(strategy), name_of(other), str(table.runs(strategy, other)), over]
+                    lines.append([*about, *map(_percent, changes)])
     names = (*(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓")
-    return markdown(["kind", "strategy", "against", "interval over", *names], lines) if lines else ""
+    return markdown(["kind", "strategy", "against", "runs", "interval over", *names], lines) if lines else ""
 
 
 def ablation_table(results: Results, what: str) -> str:
@@ -192,8 +202,9 @@ def _said(value: Estimate | None, say: Callable[[float], str]) -> str:
 
 
 def _seeds(table: Table) -> str:
-    """Return how many seeds there are; of which a strategy may have a part."""
-    least = min(len({cell["seed"] for cell in table.cells(strategy)}) for strategy in table.strategies)
+    """Return how many seeds there are; of which a strategy, or a subject of one, may have a part."""
+    owners = [[cell["subject"] for cell in table.cells(strategy)] for strategy in table.strategies]
+    least = min(one.count(subject) for one in owners for subject in table.subjects)
     most = len(table.seeds)
     return f"{least} to {most} seeds" if least < most else _count(most, "seed")
 

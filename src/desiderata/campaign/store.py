@@ -5,8 +5,9 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ DATABASE = "campaign.db"
 
 class StoreError(DesiderataError):
     """The run's files cannot be read or written."""
+
+
+class WeightsGone(StoreError):
+    """The file of a round's weights is not there."""
 
 
 class Refused(DesiderataError):
@@ -345,25 +350,35 @@ class Store:
         """Return the learner's weights as they were when a round was closed.
 
         Raises:
-            StoreError: The file is gone, or cannot be read.
+            WeightsGone: There are none any more.
+            StoreError: They cannot be read.
+        """
+        with self.reading_weights(number) as file:
+            return file.read()
+
+    @contextmanager
+    def reading_weights(self, number: int) -> Iterator[BinaryIO]:
+        """Open the learner's weights for a reader of a part.
+
+        Yields:
+            The file.
+
+        Raises:
+            WeightsGone: There is none any more.
+            StoreError: It cannot be read.
         """
         name = _weights_name(number)
         with self._one_sentence():
             try:
-                return self.blobs.get(name)
+                where = self.blobs.where(name)
+                file = BytesIO(where) if isinstance(where, bytes) else where.open("rb")
             except FileNotFoundError as error:
-                raise StoreError(
+                raise WeightsGone(
                     f"The weights of round {number} are gone from the run at {self.path}: put {name} back from a "
                     "copy, or use another round. To go on, those of the last round are needed."
                 ) from error
-
-    def weights_file(self, number: int) -> Path | bytes:
-        """Return where the weights of a closed round are, for a reader of a part: a path or, in memory, all of them.
-
-        Raises:
-            FileNotFoundError: They are gone, of a campaign in memory.
-        """
-        return self.blobs.where(_weights_name(number))
+            with file:
+                yield file
 
     def history(self) -> str:
         """Return everything that was said and measured as canonical JSON: equal runs give equal bytes.

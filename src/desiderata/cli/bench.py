@@ -120,7 +120,8 @@ def personalize(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     processes: Annotated[int, typer.Option(min=1, help="Subjects at a time, each on one core.")] = 1,
     found: Annotated[
-        bool, typer.Option("--found", help="Run nothing: tables and drawings of the runs that are there.")
+        bool,
+        typer.Option("--found", help="Run nothing: tables of what is there, of seeds that have all the subjects."),
     ] = False,
     json: AsJson = False,
 ) -> None:
@@ -160,6 +161,7 @@ def personalize(
     turning = ("ip-adapter",) if ablation == "scale" else (FOLLOWED,)
     wanted = turning if ablation and strategies == "all" else _listed(strategies, every)
     turned = variants(ablation, settings, () if values == "all" else _listed(values, ()))
+    _check_found(found, ablation)
     plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, turned, first_seed)
     with bar("Running", quiet=json or found) as progress:
         results = found_cells(plan, out) if found else run_plan(plan, out, processes, progress)
@@ -217,6 +219,11 @@ def personalize_speed(
         show_json(table)
         return
     print(speed.text())
+
+
+def _check_found(found: bool, ablation: str) -> None:
+    if found and ablation:
+        raise DesiderataError("--found does not go with --ablation, whose variants need the same runs: leave it out.")
 
 
 def _check_world(name: str) -> None:

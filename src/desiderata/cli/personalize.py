@@ -147,7 +147,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
 
     JSON: run, seed, model, encoder, second_encoder (or null), strategy, trainer, subject {kind, word, settings,
     placeholder}, references, rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text,
-    pictures}].
+    pictures}], waiting [{id, text}] (pictures chosen and not learnt yet), undone (pictures that were taken back).
     """
     from desiderata.campaign.loop import Campaign
 
@@ -169,6 +169,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
                 "rounds": [round_json(one) for one in rounds],
                 "stopped": why or None,
                 "open": still_open,
+                "waiting": _waiting(campaign),
+                "undone": sum(len(one.answers) for one in campaign.withdrawals),
             }
         )
         return
@@ -181,9 +183,10 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         return
     if why:
         print(f"It stopped by itself after round {rounds[-1].number}. {why}")
-    if unlearnt := _unlearnt(campaign):
-        back = f"; `{command('personalize', 'undo', run)}` takes them back" if by_hand(campaign) else ""
-        print(f"{unlearnt} chosen and not learnt yet{back}.")
+    waiting = _waiting(campaign)
+    if waiting or (by_hand(campaign) and _decided(campaign)):
+        back = f"; `{command('personalize', 'undo', run)}` takes that back" if by_hand(campaign) else ""
+        print(f"{count(len(waiting), 'picture') if waiting else 'None'} chosen and not learnt yet{back}.")
     print(_next(campaign, run))
 
 
@@ -210,12 +213,17 @@ def _open(campaign: "Campaign") -> list[dict[str, Any]]:
     return [told(query) for query in campaign.queries if query.status == "open"]
 
 
-def _unlearnt(campaign: "Campaign") -> str:
-    """Return how many pictures were chosen for a round that is decided and not closed; empty for none."""
+def _decided(campaign: "Campaign") -> list["Query"]:
+    """Return the queries of the round that is not closed that are open no longer."""
     closed = campaign.store.last_round()
-    waiting = {query.id for query in campaign.queries if query.round > closed}
-    number = sum(answer.query_id in waiting and bool(answer.image) for answer in campaign.answers)
-    return count(number, "picture") if number else ""
+    return [query for query in campaign.queries if query.round > closed and query.status != "open"]
+
+
+def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
+    """Return what was chosen for the round that is not closed yet, a row for each picture."""
+    texts = {query.id: query.text for query in _decided(campaign)}
+    chosen = [answer.query_id for answer in campaign.answers if answer.image and answer.query_id in texts]
+    return [{"id": one, "text": texts[one]} for one in chosen]
 
 
 def _next(campaign: "Campaign", run: Path) -> str:

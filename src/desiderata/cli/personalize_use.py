@@ -40,7 +40,8 @@ def sample(
         float | None, typer.Option(help="Scale of classifier-free guidance, 1 for none; the model's usual.")
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="A PNG of all of them, a row for each sentence; written anew each time.")
+        Path | None,
+        typer.Option(help="A PNG of all of them, a row for each sentence; one outside of RUN is replaced."),
     ] = None,
     round: AtRound = None,
     json: AsJson = False,
@@ -224,6 +225,9 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
     check_writable(folder / "picture.png")
     if sheet is not None:
         check_apart(config, sheet)
+        inside = any(sheet.resolve().is_relative_to(place.resolve()) for place in (run, folder))
+        if sheet.exists() and (inside or sheet.suffix.lower() != ".png"):
+            raise DesiderataError(f"{sheet} is there already: choose another name.")
         check_writable(sheet)
 
 

@@ -1,6 +1,5 @@
 """What a personalising campaign has drawn and decided, for people and reports; no model is loaded for it."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.store import WeightsGone
 from desiderata.errors import DesiderataError
 from desiderata.personalize.measurement import Measurement, measured_folder
 from desiderata.personalize.selection import Selection, selections
@@ -47,11 +47,14 @@ def measured_pictures(campaign: Campaign, number: int) -> list[tuple[str, list[N
 def _measured(campaign: Campaign, number: int, learnt: int) -> str:
     """Return where the test pictures of a round are kept; where nobody can tell, a folder that is not there."""
     try:
-        return measured_folder(learnt, about(campaign.store.weights_file(number))["key"])
-    except FileNotFoundError:  # removed by somebody who is short of room
-        root = campaign.path or Path()
-        found = [path for path in root.glob(measured_folder(learnt, "*")) if path.is_dir()]
-        return found[0].relative_to(root).as_posix() if len(found) == 1 else measured_folder(learnt, "unknown")
+        with campaign.store.reading_weights(number) as file:
+            return measured_folder(learnt, about(file)["key"])
+    except WeightsGone:  # removed by somebody who is short of room
+        # Features are written once all pictures are there, which those of a pick that was taken back may not be.
+        kept = campaign.path.glob(f"{measured_folder(learnt, '*')}.safetensors") if campaign.path else []
+        found = list(kept)
+        key = found[0].stem.removeprefix("test-") if len(found) == 1 else "unknown"
+        return measured_folder(learnt, key)
 
 
 def choices(campaign: Campaign) -> list[Selection]:

@@ -30,7 +30,7 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
 
     Raises:
         DesiderataError: Nothing is asked, a picture is no candidate of this round, there are more than the strategy
-            takes in a round, or others were picked before.
+            takes in a round, others were picked before, or somebody took back what was picked while it was learnt.
     """
     number = max((query.round for query in campaign.queries), default=0)
     queries = [query for query in campaign.queries if query.round == number]
@@ -53,6 +53,7 @@ def pick(campaign: Campaign, pictures: str | Path | Sequence[ImageLike]) -> list
     for query in queries:
         if query.id not in chosen and query.status == "open":
             campaign.skip(query, NOT_PICKED)
+    _check_kept(campaign, chosen)
     return [query for query in queries if query.id in chosen]
 
 
@@ -108,6 +109,21 @@ def _check_unchanged(
         raise DesiderataError(
             f"Others were picked for round {queries[0].round} before, and are not learnt yet: {known}. Give the same "
             "again, and they are learnt, or take them back with `desiderata personalize undo` (in Python, `unpick`)."
+        )
+
+
+def _check_kept(campaign: Campaign, chosen: Mapping[str, Sequence[Image.Image]]) -> None:
+    """Say so where pictures are no longer recorded.
+
+    Raises:
+        DesiderataError: Some are not.
+    """
+    recorded = {(answer.query_id, answer.image) for answer in campaign.answers}
+    picked = {(owner, digest_of(picture)) for owner, came in chosen.items() for picture in came}
+    if lost := sorted({owner for owner, _ in picked - recorded}):
+        raise DesiderataError(
+            f"What was picked for {', '.join(lost)} was taken back while it was learnt, and is recorded no longer: "
+            "pick again."
         )
 
 

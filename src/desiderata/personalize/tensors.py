@@ -3,8 +3,7 @@
 import json
 from collections.abc import Mapping
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from desiderata.errors import DesiderataError
 
@@ -34,16 +33,14 @@ def pack(tensors: Mapping[str, "torch.Tensor"], said: Mapping[str, Any]) -> byte
     return save(kept, metadata={"desiderata": json.dumps(said, sort_keys=True)})
 
 
-def about(source: bytes | Path) -> dict[str, Any]:
-    """Return the plain values alone that `pack` was given; of a file, which may have gigabytes, only those are read.
+def about(file: BinaryIO) -> dict[str, Any]:
+    """Return the plain values alone that `pack` was given, and read no more of a file, which may have gigabytes.
 
     Raises:
         DesiderataError: It is damaged, or was not written by `pack`.
-        FileNotFoundError: There is no such file.
     """
-    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        content = file.read(min(length, HEADER))
+    length = int.from_bytes(file.read(8), "little")
+    content = file.read(min(length, HEADER))
     try:
         return json.loads(json.loads(content)["__metadata__"]["desiderata"])
     except (ValueError, KeyError, TypeError) as error:
@@ -59,7 +56,7 @@ def unpack(content: bytes) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    said = about(content)
+    said = about(BytesIO(content))
     try:
         return load(content), said
     except SafetensorError as error:

@@ -187,6 +187,8 @@ def _left_out(campaign: Campaign) -> list[str]:
         for number, n in blanked.items()
         if n
     ]
+    if taken_back := sum(len(one.answers) for one in campaign.withdrawals):
+        said.append(f"{words.count(taken_back, 'picture')} picked and taken back before it was learnt.")
     if not any("ovf" in one.metrics for one in campaign.rounds):
         said.append("Nothing was measured, as the run was asked to draw no test pictures.")
     refused = [query for query in campaign.queries if query.status == "skipped" and query.proposal.evidence]
