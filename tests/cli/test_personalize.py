@@ -313,6 +313,7 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
         with monkeypatch.context() as patched:
             patched.setattr(PersonalizeLearner, "evaluate", stop)
             assert main(["personalize", "pick", "run", *picked]) == 130
+        assert capsys.readouterr().err.endswith("is taken back with: desiderata personalize undo RUN\n")
         assert main(["personalize", "status", "run"]) == 0
         how_many = "None" if picked == ["--none"] else "1 picture"
         waits = f"{how_many} chosen and not learnt yet; `desiderata personalize undo run` takes that back.\n"

@@ -72,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"is recorded yet: {again}",
             file=sys.stderr,
         )
+        if words[:2] == ["personalize", "pick"]:
+            print("What was picked is taken back with: desiderata personalize undo RUN", file=sys.stderr)
     return status if isinstance(status, int) else 0
 
 
