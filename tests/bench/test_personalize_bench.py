@@ -334,6 +334,7 @@ def test_what_has_fewer_runs_is_compared_over_these():
 def test_a_steady_rate_is_compared_with_the_controls_too():
     steady = [{**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:]]
     text = tables([*CELLS, *steady])
+    assert "| + Uncertainty + Balance, steady (R3) | 2 | 0.300 ± 0.762 (+20.0 %) |" in text
     assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs | +20.0 ± " in text
     assert (
         "| object | Uncertainty + Balance, steady | Uncertainty + Balance | 2 | runs | +0.0 ± 0.0 % | +0.0 ± 0.0 % |"

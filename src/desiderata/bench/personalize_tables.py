@@ -95,12 +95,12 @@ def strategies_table(results: Results) -> str:
 
 
 def methods_table(table: Table) -> str:
-    """Return Table 2 or 3: other ways to learn a subject, and the rounds of uncertainty with balance."""
+    """Return Table 2 or 3: other ways to learn a subject, and the rounds of uncertainty with balance, plain and steady."""
     first = COMPARATORS if table.kind == "object" else _STYLE_ROWS
     rows = [(name, -1, name_of(name)) for name in (*first, BASELINE) if name in table.strategies]
-    if FOLLOWED in table.strategies:
-        rounds = range(1, table.rounds(FOLLOWED))
-        rows += [(FOLLOWED, number, f"+ {name_of(FOLLOWED)} (R{number + 1})") for number in rounds]
+    for name in (FOLLOWED, Steady.name):
+        rounds = range(1, table.rounds(name)) if name in table.strategies else ()
+        rows += [(name, number, f"+ {name_of(name)} (R{number + 1})") for number in rounds]
     if "human-balance" in table.strategies:
         rows.append(("human-balance", -1, f"+ {name_of('human-balance')} (R{table.rounds('human-balance')})"))
     others = [name for name in table.strategies if name not in {row[0] for row in rows} and name in COMPARATORS]
