@@ -5,8 +5,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from desiderata.campaign.records import Decision
-from desiderata.cli.converse import ORACLES
 from desiderata.cli.output import command, count
+from desiderata.cli.run import ORACLES
 from desiderata.collect.build import GENERATOR
 from desiderata.oracles.archive import LEAST_SIMILARITY
 
