@@ -95,7 +95,7 @@ def strategies_table(results: Results) -> str:
 
 
 def methods_table(table: Table) -> str:
-    """Return Table 2 or 3: other ways to learn a subject, and rounds of uncertainty with balance, plain and steady."""
+    """Return Table 2 or 3: other ways to learn a subject, and uncertainty with balance, plain and steady."""
     first = COMPARATORS if table.kind == "object" else _STYLE_ROWS
     rows = [(name, -1, name_of(name)) for name in (*first, BASELINE) if name in table.strategies]
     for name in (FOLLOWED, Steady.name):
