@@ -14,6 +14,7 @@ from PIL import Image
 
 from contracts.taught import ANCHORS, TEST, Drill, Painter, instant, lines, photos
 from contracts.tiny_pipeline import tiny_pipeline
+from desiderata.campaign.images import digest_of
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import demo_generator, main, personalize_new, taught
 from desiderata.cli.progress import stages
@@ -198,7 +199,9 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert call("personalize", "pick", "run")[0] == 2
     with monkeypatch.context() as patched:  # nothing is learnt before the pictures are looked at
         patched.setattr(Campaign, "settle", lambda _: pytest.fail("it would learn for minutes"))
-        assert "does not exist" in call("personalize", "pick", "run", "nosuch.png")[1]["error"]
+        patched.setattr(build, "open_run", lambda *_, **__: pytest.fail("models are loaded, which takes long"))
+        for name in ("nosuch.png", "99/00", "00/99", "a/b"):
+            assert f"{name} is not there: give a pic" in call("personalize", "pick", "run", name)[1]["error"]
     assert call("personalize", "pick", "run", "--none", first["pictures"][0])[0] == 2
     status, refused = call("personalize", "pick", "run", first["pictures"][0], second["pictures"][0])
     assert (status, "a round learns from 1" in refused["error"]) == (2, True)
@@ -234,6 +237,17 @@ def test_names_from_the_page_are_picked_from_anywhere(call: Call, tmp_path: Path
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(call("personalize", "pick", run, names[0], names[4])[1]["picked"]) == 2
+
+
+def test_pictures_are_named_by_their_places_on_the_sheet(call: Call):
+    assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
+    said = call("personalize", "run", "run")[1]["open"]
+    row = Path(said[1]["pictures"][0]).parent.name.split("-")[0]
+    status, told = call("personalize", "pick", "run", f"{row}/02", f"{int(row)}/1.png")
+    assert (status, [query["id"] for query in told["picked"]]) == (0, [said[1]["id"]])
+    kept = Campaign.open("run")
+    wanted = {digest_of(Image.open(said[1]["pictures"][number])) for number in (1, 2)}
+    assert {answer.image for answer in kept.answers if answer.image} == wanted
 
 
 def test_a_page_of_an_earlier_round_picks_nothing(call: Call):
@@ -313,7 +327,7 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
         with monkeypatch.context() as patched:
             patched.setattr(PersonalizeLearner, "evaluate", stop)
             assert main(["personalize", "pick", "run", *picked]) == 130
-        assert capsys.readouterr().err.endswith("is taken back with: desiderata personalize undo RUN\n")
+        assert capsys.readouterr().err.endswith("is taken back with: desiderata personalize undo run\n")
         assert main(["personalize", "status", "run"]) == 0
         how_many = "None" if picked == ["--none"] else "1 picture"
         waits = f"{how_many} chosen and not learnt yet; `desiderata personalize undo run` takes that back.\n"

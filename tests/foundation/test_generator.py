@@ -133,6 +133,13 @@ def test_another_solver_draws_and_leaves_no_trace(solver: str, folder: Path):
     assert (drawn(generator) == before).all()
 
 
+def test_half_precision_of_weights_and_of_computation_go_together(folder: Path):
+    generator = load_generator(str(folder), dtype=torch.bfloat16)
+    plain = drawn(generator)
+    generator.sampling = replace(generator.sampling, half=True)
+    assert (drawn(generator) == plain).all(), "weights that are coarse compute as they are"
+
+
 def test_half_precision_draws_nearly_the_same_and_leaves_no_trace(folder: Path):
     generator = load_generator(str(folder))
     full = drawn(generator)

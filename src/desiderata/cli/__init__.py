@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         if words[:2] == ["personalize", "pick"]:
-            print("What was picked is taken back with: desiderata personalize undo RUN", file=sys.stderr)
+            run = next((word for word in words[2:] if not word.startswith("-")), "RUN")
+            back = shlex.join(["desiderata", "personalize", "undo", run])
+            print(f"What is recorded of the pick is taken back with: {back}", file=sys.stderr)
     return status if isinstance(status, int) else 0
 
 

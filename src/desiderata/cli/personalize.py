@@ -83,7 +83,8 @@ def pick(
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Names from the page, or pictures of the round, or copies in a folder.", metavar="PICTURES…"
+            help="Names from the page or the sheet (04/07), pictures of the round, or copies in a folder.",
+            metavar="PICTURES…",
         ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Pick none, which ends the run.")] = False,
@@ -96,11 +97,15 @@ def pick(
     JSON: run, picked [{id, text}], round {number, examples, metrics}, stopped (with --none, or null).
     """
     _check_given(pictures, none)
-    with opened(run, json) as (campaign, _):
+    from desiderata.campaign.loop import Campaign
+
+    campaign = Campaign.open(run)
+    _check_by_hand(campaign)
+    files = files_picked(campaign, pictures or [])  # what is wrong with them is said before models are loaded
+    with opened(run, json, lines=True) as (campaign, _):
         from desiderata.personalize import picking
 
-        _check_by_hand(campaign)
-        picked = picking.pick(campaign, files_picked(campaign, pictures or []))
+        picked = picking.pick(campaign, files)
         if none:
             campaign.ask()  # there is nothing to ask any more, which is recorded
     last, why = campaign.rounds[-1], _stopped(campaign)
@@ -176,6 +181,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         return
     if rounds:
         show_rounds(campaign)
+        if taken_back := sum(len(one.answers) for one in campaign.withdrawals):
+            print(f"{count(taken_back, 'picture')} picked and taken back.")
     else:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:

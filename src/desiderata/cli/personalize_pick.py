@@ -1,11 +1,13 @@
 """Where a person picks pictures: a page in a browser, a sheet, and the pictures themselves."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desiderata.cli.output import called, count
 from desiderata.cli.taught import write_picture
+from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
@@ -68,20 +70,42 @@ def how_to_pick(campaign: "Campaign", run: Path) -> list[str]:
     return [
         f"Round {number}: pick up to {most}.{click} at {whole}the pictures in {sheet.with_suffix('')}, one folder "
         "for each sentence:",
-        f"  {called('personalize', 'pick', run)} PICTURES  (or a folder of copies; --none ends the run)",
+        f"  {called('personalize', 'pick', run)} PICTURES  (such as 04/07 on the sheet, or a folder of copies; "
+        "--none ends the run)",
     ]
 
 
 def files_picked(campaign: "Campaign", pictures: Sequence[Path]) -> list[Path]:
-    """Return the files that are meant, those in folders included; a name may be one that the page writes.
+    """Return the files that are meant, those in folders included.
+
+    Args:
+        campaign: It has asked.
+        pictures: Paths, or names that the page writes ("001/candidates/04-a-toy/07.png"), or those of the row and the
+            column of the sheet ("04/07").
+
+    Returns:
+        The files.
 
     Raises:
-        DesiderataError: A folder has no pictures.
+        DesiderataError: A picture is not there, or a folder has none.
     """
     from desiderata.worlds.folder import files_among
 
+    return files_among([_meant(campaign, path) for path in pictures])
+
+
+def _meant(campaign: "Campaign", path: Path) -> Path:
     rounds = _rounds(campaign)
-    return files_among([next((one for one in (path, rounds / path) if one.exists()), path) for path in pictures])
+    places = [path, rounds / path]
+    if campaign.queries and (cell := re.fullmatch(r"(\d+)[/\\](\d+)(\.png)?", str(path), re.ASCII)):
+        folder = rounds / f"{_round(campaign):03d}" / "candidates"
+        places += folder.glob(f"{int(cell[1]):02d}-*/{int(cell[2]):02d}.png")
+    for place in places:
+        if place.exists():
+            return place
+    raise DesiderataError(
+        f"{path} is not there: give a picture's row and column on the sheet, such as 04/07, or what the page writes."
+    )
 
 
 def _names(files: Sequence[Path], rounds: Path) -> list[str]:

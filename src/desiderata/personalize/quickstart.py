@@ -63,7 +63,7 @@ def new_campaign(
         kind: "object" or "style".
         placeholder: The word that the subject is called by.
         generator: Name, directory or hub id of the base model, or the table `generator` of the configuration. The
-            bundled one computes in bfloat16 where that is faster, unless `precision` is "float32", and others, unless
+            bundled one computes in bfloat16 where that is faster, unless a `precision` is given, and others, unless
             their directory says how they are sampled, draw with DPM-Solver++ as the authors' do, unless the tables
             say otherwise. The `precision` "bfloat16" is for training, too, where weights stay float32; "float16" is
             for drawing alone.
@@ -92,12 +92,7 @@ def new_campaign(
     wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
     base["name"] = lasting(base.get("name", ""))
     usual = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
-    if (
-        drawn
-        and models is None
-        and base.get("precision") != "float32"
-        and bfloat16_is_fast(base.get("device", "auto"))
-    ):
+    if drawn and models is None and "precision" not in base and bfloat16_is_fast(base.get("device", "auto")):
         base = {"half": True, **base}
         usual |= {"precision": "bfloat16"} if "precision" in usual else {}
     if base.get("precision") == "bfloat16" and "precision" in usual:
