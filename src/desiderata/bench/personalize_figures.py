@@ -1,6 +1,6 @@
 """The paper's Figures 3, 4, 5 and 7 from the cells of the experiment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def rounds_figure(results: Results, path: Path) -> None:
 def grid_figure(results: Results, out: Path, path: Path) -> bool:
     """Draw one test prompt of every subject round by round, beside a reference (Fig. 4).
 
-    Subject i shows the i-th of the prompts that are kept, whatever came of it.
+    Subject i shows the i-th of the prompts that are kept, whatever came of it, in the first run of which pictures are.
 
     Args:
         results: Cells.
@@ -75,10 +75,11 @@ def grid_figure(results: Results, out: Path, path: Path) -> bool:
     Returns:
         Whether there was anything to show.
     """
-    shown = [
-        one for one in results if one["strategy"] == FOLLOWED and (out / "pictures" / f"{one['stem']}.png").exists()
-    ]
-    if not shown:
+    firsts: dict[str, Mapping[str, Any]] = {}
+    for one in results:
+        if one["strategy"] == FOLLOWED and (out / "pictures" / f"{one['stem']}.png").exists():
+            firsts.setdefault(one["subject"], one)
+    if not (shown := list(firsts.values())):
         return False
     across = 1 + max(len(one["rounds"]) for one in shown)
     canvas = Figure(figsize=(1.5 * across, 1.75 * len(shown) + 0.3))
