@@ -65,7 +65,7 @@ def rounds_figure(results: Results, path: Path) -> None:
 def grid_figure(results: Results, out: Path, path: Path) -> bool:
     """Draw one test prompt of every subject round by round, beside a reference (Fig. 4).
 
-    Subject i shows the i-th of the prompts that are kept, whatever came of it, in the first run of which pictures are.
+    Subject i shows the i-th of the prompts that are kept, whatever came of it, in its first run with pictures.
 
     Args:
         results: Cells.
