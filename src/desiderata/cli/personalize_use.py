@@ -96,6 +96,8 @@ def sample(
     for one in pictures:
         if one["file"]:
             print(one["file"])
+    if sheet is not None:
+        print(f"All of them: {sheet}")
     if blanked := sum(one["blanked"] for one in pictures):
         print(f"{count(blanked, 'picture')} left out: the safety checker of the model blacked out what it drew.")
 
