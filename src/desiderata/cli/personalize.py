@@ -155,6 +155,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     pictures}], waiting [{id, text}] (pictures chosen and not learnt yet), undone (pictures that were taken back).
     """
     from desiderata.campaign.loop import Campaign
+    from desiderata.personalize.looking import taken_back, unlearnt
 
     campaign = Campaign.open(run)
     config, rounds, references = campaign.config, campaign.rounds, len(campaign.store.held())
@@ -175,14 +176,14 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
                 "stopped": why or None,
                 "open": still_open,
                 "waiting": _waiting(campaign),
-                "undone": sum(len(one.answers) for one in campaign.withdrawals),
+                "undone": taken_back(campaign),
             }
         )
         return
     if rounds:
         show_rounds(campaign)
-        if taken_back := sum(len(one.answers) for one in campaign.withdrawals):
-            print(f"{count(taken_back, 'picture')} picked and taken back.")
+        if undone := taken_back(campaign):
+            print(f"{count(undone, 'picture')} picked and taken back.")
     else:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:
@@ -191,7 +192,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     if why:
         print(f"It stopped by itself after round {rounds[-1].number}. {why}")
     waiting = _waiting(campaign)
-    if waiting or (by_hand(campaign) and _decided(campaign)):
+    if waiting or (by_hand(campaign) and unlearnt(campaign)):
         back = f"; `{command('personalize', 'undo', run)}` takes that back" if by_hand(campaign) else ""
         print(f"{count(len(waiting), 'picture') if waiting else 'None'} chosen and not learnt yet{back}.")
     print(_next(campaign, run))
@@ -220,15 +221,11 @@ def _open(campaign: "Campaign") -> list[dict[str, Any]]:
     return [told(query) for query in campaign.queries if query.status == "open"]
 
 
-def _decided(campaign: "Campaign") -> list["Query"]:
-    """Return the queries of the round that is not closed that are open no longer."""
-    closed = campaign.store.last_round()
-    return [query for query in campaign.queries if query.round > closed and query.status != "open"]
-
-
 def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
     """Return what was chosen for the round that is not closed yet, a row for each picture."""
-    texts = {query.id: query.text for query in _decided(campaign)}
+    from desiderata.personalize.looking import unlearnt
+
+    texts = {query.id: query.text for query in unlearnt(campaign)}
     chosen = [answer.query_id for answer in campaign.answers if answer.image and answer.query_id in texts]
     return [{"id": one, "text": texts[one]} for one in chosen]
 

@@ -229,7 +229,9 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
         check_apart(config, sheet)
         inside = any(sheet.resolve().is_relative_to(place.resolve()) for place in (run, folder))
         if sheet.exists() and (inside or sheet.suffix.lower() != ".png"):
-            raise DesiderataError(f"{sheet} is there already: choose another name.")
+            raise DesiderataError(
+                f"{sheet} is there already, and only a PNG outside of the run is replaced: choose another name."
+            )
         check_writable(sheet)
 
 

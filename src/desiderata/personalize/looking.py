@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.records import Query
 from desiderata.campaign.store import WeightsGone
 from desiderata.errors import DesiderataError
 from desiderata.personalize.measurement import Measurement, measured_folder
@@ -42,6 +43,17 @@ def measured_pictures(campaign: Campaign, number: int) -> list[tuple[str, list[N
         return []
     learnt = [query.round for query in campaign.queries if query.status == "answered" and query.round <= number]
     return measurement.kept(campaign.store.blobs, _measured(campaign, number, max(learnt, default=0)))
+
+
+def unlearnt(campaign: Campaign) -> list[Query]:
+    """Return the queries of the round that is not closed that are open no longer."""
+    closed = campaign.store.last_round()
+    return [query for query in campaign.queries if query.round > closed and query.status != "open"]
+
+
+def taken_back(campaign: Campaign) -> int:
+    """Return how many pictures were picked and taken back."""
+    return sum(len(one.answers) for one in campaign.withdrawals)
 
 
 def _measured(campaign: Campaign, number: int, learnt: int) -> str:

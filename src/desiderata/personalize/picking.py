@@ -12,6 +12,7 @@ from desiderata.campaign.records import Query
 from desiderata.errors import DesiderataError
 from desiderata.personalize.answers import NOT_PICKED, candidates
 from desiderata.personalize.choosing import TOP_K
+from desiderata.personalize.looking import unlearnt
 from desiderata.worlds.folder import image_files
 
 
@@ -72,15 +73,13 @@ def unpick(campaign: Campaign) -> list[Query]:
     Raises:
         DesiderataError: There is nothing to take back, or it is learnt.
     """
-    last = campaign.store.last_round()
-    decided = [query for query in campaign.queries if query.round > last and query.status != "open"]
-    if not decided:
+    if not (decided := unlearnt(campaign)):
         raise DesiderataError(
             "There is nothing to take back: nothing is picked that is not learnt yet, and what follows rests on what "
             "is learnt."
         )
-    taken_back = [query.id for query in decided if campaign.undo(query).status == "answered"]
-    return [query for query in campaign.queries if query.id in taken_back]
+    answered = [query.id for query in decided if campaign.undo(query).status == "answered"]
+    return [query for query in campaign.queries if query.id in answered]
 
 
 def most_picked(campaign: Campaign) -> int:

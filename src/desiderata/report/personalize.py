@@ -11,7 +11,7 @@ from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.files import readable
 from desiderata.personalize.answers import shelf_of
-from desiderata.personalize.looking import choices, measured_pictures, own_pictures, stopped
+from desiderata.personalize.looking import choices, measured_pictures, own_pictures, stopped, taken_back
 from desiderata.personalize.pictures import find_references
 from desiderata.personalize.subject import Subject
 from desiderata.report import personalize_figures, svg
@@ -187,8 +187,8 @@ def _left_out(campaign: Campaign) -> list[str]:
         for number, n in blanked.items()
         if n
     ]
-    if taken_back := sum(len(one.answers) for one in campaign.withdrawals):
-        said.append(f"{words.count(taken_back, 'picture')} picked and taken back before it was learnt.")
+    if undone := taken_back(campaign):
+        said.append(f"{words.count(undone, 'picture')} picked and taken back before it was learnt.")
     if not any("ovf" in one.metrics for one in campaign.rounds):
         said.append("Nothing was measured, as the run was asked to draw no test pictures.")
     refused = [query for query in campaign.queries if query.status == "skipped" and query.proposal.evidence]
