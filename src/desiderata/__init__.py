@@ -6,6 +6,7 @@ from desiderata.errors import DesiderataError
 from desiderata.lazy import lazily
 
 if TYPE_CHECKING:
+    from desiderata.campaign.branching import branch
     from desiderata.campaign.loop import Campaign
     from desiderata.collect.classifier import HeadClassifier
     from desiderata.collect.export import export_classifier
@@ -41,6 +42,7 @@ __all__ = [
     "SceneOracle",
     "TextInfluence",
     "TrainedClassifier",
+    "branch",
     "export_classifier",
     "load_classifier",
     "load_encoder",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "campaign.branching": ("branch",),
     "campaign.loop": ("Campaign",),
     "collect.classifier": ("HeadClassifier",),
     "collect.export": ("export_classifier",),

@@ -252,7 +252,7 @@ def test_a_run_of_an_earlier_version_has_no_probe_and_goes_on(tmp_path: Path):
     whole.run(Noise(), 2)
     campaign = make(tmp_path / "run")
     campaign.run(Noise(), 1)
-    with campaign.store._write() as connection:
+    with campaign.store.writing() as connection:
         connection.exec_driver_sql("DELETE FROM facts WHERE name = 'probe'")
     again = opened(tmp_path / "run")
     assert again.store.probe() is None

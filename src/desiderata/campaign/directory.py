@@ -92,14 +92,16 @@ def _fill(place: Path, stage: Path) -> None:
         FileExistsError: Something else has come there.
         OSError: The system refuses.
     """
-    database = place / DATABASE
     if os.listdir(place) != [stage.name]:
         raise FileExistsError(errno.EEXIST, "it is not empty any more")
-    (stage / DATABASE).replace(database)
+    moved: list[Path] = []
     try:
-        (stage / FILE).replace(place / FILE)
+        for name in sorted(os.listdir(stage), key=lambda name: name == FILE):  # what makes it a run comes last
+            (stage / name).replace(place / name)
+            moved.append(place / name)
     except OSError:
-        database.unlink()
+        for path in moved:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise
 
 

@@ -74,7 +74,7 @@ class Store:
         self._engine = schema.open_engine(path / DATABASE if path else None)
         self._closer = weakref.finalize(self, self._engine.dispose)
         self._writing_engine = self._engine.execution_options(begin="IMMEDIATE")
-        with self._one_sentence(), self._engine.connect() as connection:
+        with self.reading() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         if version not in {0, schema.VERSION}:
             raise StoreError(
@@ -82,7 +82,7 @@ class Store:
                 f"{schema.VERSION}: use the desiderata that wrote it, or a newer one."
             )
         if version == 0:
-            with self._write() as connection:
+            with self.writing() as connection:
                 schema.metadata.create_all(connection)
                 connection.exec_driver_sql(f"PRAGMA user_version = {schema.VERSION}")
 
@@ -117,7 +117,7 @@ class Store:
         facts: dict[str, Any] = {"classes": list(classes), "embedding": embedding}
         if probe is not None:
             facts["probe"] = probe.tolist()
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(
                 insert(schema.facts), [{"name": name, "value": to_json(value)} for name, value in facts.items()]
             )
@@ -148,6 +148,11 @@ class Store:
             raise StoreError(f"{self.path} was never finished being made: make the campaign again.")
         return facts[name]
 
+    def origin(self) -> tuple[str, int] | None:
+        """Return the name of the run that this one was branched from, and the last round that they share; or None."""
+        found = self._known_facts().get("origin")
+        return None if found is None else (found["run"], found["round"])
+
     def probe(self) -> NDArray[np.float64] | None:
         """Return the embedding, shape (d,), by which the encoder is known again; None where none was recorded."""
         found = self._known_facts().get("probe")
@@ -175,7 +180,7 @@ class Store:
 
         A proposal with a feature is recorded as answered by it.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             asked = select(func.count()).where(schema.queries.c.round == round)
             if connection.execute(asked).scalar_one():
                 return
@@ -211,9 +216,9 @@ class Store:
         """
         with self._one_sentence():
             for answer, file in zip(answers, files, strict=True):
-                self.blobs.put(_image_name(answer.image), file)
+                self.blobs.put(image_name(answer.image), file)
         try:
-            with self._write() as connection:
+            with self.writing() as connection:
                 _decide(connection, query.id, "answered", "")
                 connection.execute(insert(schema.answers), [answer_row(i, one) for i, one in enumerate(answers)])
                 originals.keep(connection, {one.image: name for one, name in zip(answers, names) if name})
@@ -232,7 +237,7 @@ class Store:
         Raises:
             QueryDecided: The query is open no longer.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             _decide(connection, query.id, "skipped", readable(reason))
             if decision:
                 decisions.keep(connection, query.id, decision)
@@ -246,7 +251,7 @@ class Store:
         Raises:
             CannotUndo: The query is open, answered itself, or its round is closed.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             row = connection.execute(select(schema.queries).filter_by(id=query_id)).one()
             return withdrawals.withdraw(connection, query_of(row))
 
@@ -262,17 +267,17 @@ class Store:
             Whether it was recorded now. If not, another process was quicker, and the weights are those that it kept;
             or an answer has been withdrawn since.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             known = select(func.count()).where(schema.rounds.c.number == round.number)
             if connection.execute(known).scalar_one() or withdrawals.count(connection) != withdrawn:
                 return False
-            self.blobs.put(_weights_name(round.number), weights)
+            self.blobs.put(weights_name(round.number), weights)
             connection.execute(insert(schema.rounds).values(round_row(round)))
         return True
 
     def add_features(self, embedding: str, features: Mapping[str, NDArray[np.float64]]) -> None:
         """Keep embeddings by the name of the picture."""
-        with self._write() as connection:
+        with self.writing() as connection:
             _insert_features(connection, embedding, features)
 
     # What is known
@@ -298,7 +303,7 @@ class Store:
 
     def withdrawals(self) -> Sequence[Withdrawal]:
         """Return what was told and taken back, in the order in which it was taken back."""
-        with self._one_sentence(), self._engine.connect() as connection:
+        with self.reading() as connection:
             return withdrawals.withdrawn(connection)
 
     def rounds(self) -> list[Round]:
@@ -334,16 +339,16 @@ class Store:
 
     def image(self, name: str) -> Path | bytes:
         """Return the stored picture of an answer, as a path or, in memory, as bytes."""
-        return self.blobs.where(_image_name(name))
+        return self.blobs.where(image_name(name))
 
     def originals(self) -> dict[str, str]:
         """Return what the files were called that answers came from, by the name of the picture: "cat/003.png"."""
-        with self._one_sentence(), self._engine.connect() as connection:
+        with self.reading() as connection:
             return originals.known(connection)
 
     def decisions(self) -> Mapping[str, Decision]:
         """Return who decided each query, by its id, as far as that is recorded."""
-        with self._one_sentence(), self._engine.connect() as connection:
+        with self.reading() as connection:
             return decisions.known(connection)
 
     def weights(self, number: int) -> bytes:
@@ -367,7 +372,7 @@ class Store:
             WeightsGone: There is none any more.
             StoreError: It cannot be read.
         """
-        name = _weights_name(number)
+        name = weights_name(number)
         with self._one_sentence():
             try:
                 where = self.blobs.where(name)
@@ -399,12 +404,33 @@ class Store:
     # How
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """Open one transaction that nobody else writes beside.
+
+        Yields:
+            Its connection.
+
+        Raises:
+            StoreError: Nothing could be written.
+        """
         with self._one_sentence(), self._writing_engine.begin() as connection:
             yield connection
 
-    def _read(self, wanted: Executable) -> Sequence[Row[Any]]:
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open one transaction, in which everything is as it stood at one moment.
+
+        Yields:
+            Its connection.
+
+        Raises:
+            StoreError: Nothing could be read.
+        """
         with self._one_sentence(), self._engine.connect() as connection:
+            yield connection
+
+    def _read(self, wanted: Executable) -> Sequence[Row[Any]]:
+        with self.reading() as connection:
             return connection.execute(wanted).all()
 
     @contextmanager
@@ -437,9 +463,11 @@ def _insert_features(connection: Connection, embedding: str, features: Mapping[s
         )
 
 
-def _image_name(image: str) -> str:
+def image_name(image: str) -> str:
+    """Return the file of a picture by its name, below the directory of the run."""
     return f"images/{image[:2]}/{image}.png"
 
 
-def _weights_name(number: int) -> str:
+def weights_name(number: int) -> str:
+    """Return the file of the weights of a round."""
     return f"rounds/{number:03d}.safetensors"

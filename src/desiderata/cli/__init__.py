@@ -21,7 +21,7 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.hub import quiet_hub
 from desiderata.threads import wait_briefly
 
-GROUPS = ("start", "converse", "run", "look", "use", "personalize", "demo", "bench", "models")
+GROUPS = ("start", "converse", "run", "look", "use", "branch", "personalize", "demo", "bench", "models")
 """Modules of this package, in the order in which help lists their commands."""
 
 INTERRUPTED = 130

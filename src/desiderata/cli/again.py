@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from desiderata.campaign.records import Decision
+from desiderata.cli.branch import branched, shared_rounds
 from desiderata.cli.output import command, count
 from desiderata.cli.run import ORACLES
 from desiderata.collect.build import GENERATOR
@@ -42,7 +43,7 @@ def commands(campaign: "Campaign") -> str:
         return ""
     name = campaign.path.resolve().name if campaign.path else "RUN"
     undone = [UNDONE] * bool(campaign.withdrawals)
-    return "\n".join([_new(config, name), *undone, *_answering(_rounds(campaign, name), name)])
+    return "\n".join([branched(campaign) or _new(config, name), *undone, *_answering(_rounds(campaign, name), name)])
 
 
 def _rounds(campaign: "Campaign", name: str) -> list[_Round]:
@@ -53,7 +54,9 @@ def _rounds(campaign: "Campaign", name: str) -> list[_Round]:
     told |= campaign.decisions
     used = list(dict.fromkeys(_oracle(one) for one in told.values() if one.source in ORACLES))
     found: list[_Round] = []
-    for number, asked in groupby(campaign.queries, key=lambda query: query.round):
+    shared = shared_rounds(campaign)
+    later = [query for query in campaign.queries if query.round > shared]
+    for number, asked in groupby(later, key=lambda query: query.round):
         queries = list(asked)
         mine = [(query, told[query.id]) for query in queries if query.id in told]
         oracles = list(dict.fromkeys(_oracle(one) for _, one in mine if one.source in ORACLES))

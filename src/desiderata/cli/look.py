@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from desiderata.cli.branch import origin_json, origin_words
 from desiderata.cli.output import AsJson, Run, collected, command, decided, query_json, round_json, show_json
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def status(run: Run, json: AsJson = False) -> None:
 
     JSON: run, seed, encoder, strategy, classes, rounds [{number, examples, metrics}], answered, skipped, undone,
     images, open [{id, round, label, text, status, reason, evidence}], waiting [{query, label, source, original}]
-    (what came and is not learnt yet).
+    (what came and is not learnt yet), origin {run, round} (what it was branched from, or null).
     """
     from desiderata.campaign.loop import Campaign
 
@@ -49,11 +50,14 @@ def status(run: Run, json: AsJson = False) -> None:
                 "images": sum(bool(answer.image) for answer in answers),
                 "open": [query_json(query) for query in still_open],
                 "waiting": waiting,
+                "origin": origin_json(campaign.store),
             }
         )
         return
     if rounds:
         _show_rounds(rounds)
+        if origin := origin_words(campaign.store):
+            print(origin)
     else:
         print("Nothing is measured yet, because the campaign was stopped while it was made.")
     taken_back = f"; {undone} taken back" if undone else ""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_new import new
 from desiderata.cli.personalize_pick import files_picked, how_to_pick, write_candidates
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command(name="run")(run_)
     for one in (pick, undo, status, sample, export, report):
         group.command()(one)
+    group.command(name="branch")(branch_taught)
     app.add_typer(group, name="personalize")
 
 
@@ -152,7 +154,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
 
     JSON: run, seed, model, encoder, second_encoder (or null), strategy, trainer, subject {kind, word, settings,
     placeholder}, references, rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text,
-    pictures}], waiting [{id, text}] (pictures chosen and not learnt yet), undone (pictures that were taken back).
+    pictures}], waiting [{id, text}] (pictures chosen and not learnt yet), undone (pictures that were taken back),
+    origin {run, round} (or null).
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.personalize.looking import taken_back, unlearnt
@@ -177,11 +180,14 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
                 "open": still_open,
                 "waiting": _waiting(campaign),
                 "undone": taken_back(campaign),
+                "origin": origin_json(campaign.store),
             }
         )
         return
     if rounds:
         show_rounds(campaign)
+        if origin := origin_words(campaign.store):
+            print(origin)
         if undone := taken_back(campaign):
             print(f"{count(undone, 'picture')} picked and taken back.")
     else:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from desiderata.cli.branch import branched, shared_rounds
 from desiderata.cli.output import command
 
 if TYPE_CHECKING:
@@ -14,13 +15,15 @@ def commands(campaign: "Campaign") -> str:
     if campaign.config.half != "personalize" or campaign.path is None:
         return ""
     name = campaign.path.resolve().name
-    lines = [_new(campaign.config, name)]
+    lines = [branched(campaign, "personalize") or _new(campaign.config, name)]
     from desiderata.personalize.looking import choices
 
+    shared = shared_rounds(campaign)
     rounds = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
-    if rounds:
+    if rounds > shared:
         lines.append(command("personalize", "run", name, "--rounds", rounds))
-    if any(answer.source == "person" for answer in campaign.answers):
+    later = {query.id for query in campaign.queries if query.round > shared}
+    if any(answer.source == "person" and answer.query_id in later for answer in campaign.answers):
         lines.append(f"{command('personalize', 'pick', name)} PICTURES  # after each round")
     return "\n".join(lines)
 

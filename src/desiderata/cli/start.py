@@ -67,7 +67,7 @@ def new(
     none).
     """
     place = _world(locals())
-    strategy = _strategy(strategy)
+    strategy = strategy_called(strategy)
     _check_new(run)
     from desiderata.campaign.config import Config
     from desiderata.cli.progress import bar
@@ -145,7 +145,7 @@ def _absolute(encoder: str) -> str:
     return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
 
 
-def _strategy(name: str) -> str:
+def strategy_called(name: str) -> str:
     """Return the strategy that is meant, also where it is written as reports write it: "TextInfluence".
 
     Raises:

@@ -49,7 +49,7 @@ def create(
     """
     check_free(path)
     asked = Asked.of(config)
-    _check_apart(path, asked.images)
+    check_apart(path, asked.images)
     check_before_loading(config, asked)
     use_physical_cores()
     models = models or Models.of(config)
@@ -150,7 +150,7 @@ def _second(asked: Asked, models: Models) -> Callable[[], PictureEncoder] | None
     return cache(lambda: load_picture_encoder(name, device=models.generator.device.type)) if name else None
 
 
-def _check_apart(path: Path, images: Path) -> None:
+def check_apart(path: Path, images: Path) -> None:
     """Make sure that nothing is written into the folder of the references.
 
     Raises:

@@ -76,7 +76,7 @@ def unpick(campaign: Campaign) -> list[Query]:
     if not (decided := unlearnt(campaign)):
         raise DesiderataError(
             "There is nothing to take back: nothing is picked that is not learnt yet, and what follows rests on what "
-            "is learnt."
+            "is learnt. `desiderata personalize branch` makes a run that picks anew from an earlier round on."
         )
     answered = [query.id for query in decided if campaign.undo(query).status == "answered"]
     return [query for query in campaign.queries if query.id in answered]
