@@ -17,6 +17,7 @@ from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import demo_generator, main, personalize_new, taught
+from desiderata.cli.expectations import before_learning
 from desiderata.cli.progress import stages
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
@@ -680,6 +681,25 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
         assert call("personalize", "sample", "run", sentence, "-n", "1")[1]["warning"] is None
     status, said = call("personalize", "sample", "run", " ")
     assert (status, said["error"].startswith("A sentence is empty")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "cards", "slow"),
+    [
+        ("float16", "cpu", True, True),
+        ("float16", "auto", False, True),
+        ("float16", "auto", True, False),
+        ("bfloat16", "cpu", False, False),
+    ],
+)
+def test_half_precision_on_a_processor_is_warned_of(
+    precision: str, device: str, cards: bool, slow: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cards)
+    said = before_learning(
+        Path("photos"), "toy", ["outdoors"], "object", "sks", bundled=False, device=device, precision=precision
+    )
+    assert ("A processor draws in float16" in said) == slow
 
 
 def test_a_style_may_be_said_with_and_without_in(call: Call):

@@ -21,11 +21,19 @@ STAND_INS = ("cat", "guitar", "boat")
 
 
 def before_learning(
-    images: Path, subject: str, settings: list[str], kind: str, placeholder: str, *, bundled: bool
+    images: Path,
+    subject: str,
+    settings: list[str],
+    kind: str,
+    placeholder: str,
+    *,
+    bundled: bool,
+    device: str,
+    precision: str | None,
 ) -> str:
-    """Return what to expect of the pictures of a subject and of the words for it; empty for nothing in particular."""
+    """Return what to expect of the pictures of a subject, of the words for it, and of the machine; or nothing."""
     beyond = _beyond_the_bundled(subject, settings, kind, placeholder) if bundled else ""
-    return " ".join(filter(None, (_cropped(images), _captions(images), beyond)))
+    return " ".join(filter(None, (_cropped(images), _captions(images), beyond, _slow(device, precision))))
 
 
 def not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
@@ -75,6 +83,17 @@ def _captions(images: Path) -> str:
     if not files:
         return ""
     return f"Not read: {', '.join(files[:3])}{', …' * (len(files) > 3)}; what a picture shows is said with --setting."
+
+
+def _slow(device: str, precision: str | None) -> str:
+    """Return that processors are slow in half precision, where it is asked of one; empty otherwise."""
+    if precision != "float16":
+        return ""
+    import torch
+
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return "A processor draws in float16 many times more slowly than in float32 or bfloat16."
+    return ""
 
 
 def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:

@@ -169,7 +169,9 @@ def new(
         )
         reference_files(images)  # what is wrong with them is said before the models are loaded
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
-    warning = before_learning(images, subject, setting, kind, placeholder, bundled=model == BUNDLED)
+    warning = before_learning(
+        images, subject, setting, kind, placeholder, bundled=model == BUNDLED, device=device, precision=precision
+    )
     if warning and not json:
         print(warning, file=sys.stderr)  # before minutes are spent on it
     if resumed:
