@@ -110,11 +110,10 @@ def check_apart(config: "Config", path: Path) -> None:
     Raises:
         DesiderataError: `path` lies there.
     """
-    images = config.world.get("images")
-    if images and path.resolve().is_relative_to(Path(images).resolve()):
-        raise DesiderataError(
-            f"{path} lies in the folder of your pictures, {images}, which is never written to: choose another place."
-        )
+    from desiderata.personalize import pictures
+
+    if images := config.world.get("images"):
+        pictures.check_apart(path, Path(images))
 
 
 def write_picture(path: Path, page: "Image.Image") -> None:

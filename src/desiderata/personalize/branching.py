@@ -8,7 +8,7 @@ from desiderata.campaign import branching
 from desiderata.campaign.config import Config
 from desiderata.campaign.directory import open_store
 from desiderata.personalize.asked import Asked
-from desiderata.personalize.build import check_apart
+from desiderata.personalize.pictures import check_apart
 
 SHARED = ("references", "class")
 """Folders of a run with what every round learns from."""

@@ -10,12 +10,11 @@ from desiderata.campaign.directory import check_free, open_store
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Strategy
 from desiderata.campaign.store import Store
-from desiderata.errors import DesiderataError
 from desiderata.foundation.picture_encoder import PictureEncoder, load_picture_encoder
 from desiderata.personalize.asked import Asked, check_before_loading
 from desiderata.personalize.learner import PART, PersonalizeLearner
 from desiderata.personalize.models import Models
-from desiderata.personalize.pictures import Reference, find_references, read_references
+from desiderata.personalize.pictures import Reference, check_apart, find_references, read_references
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.teaching import Progress
 from desiderata.threads import use_physical_cores
@@ -148,15 +147,3 @@ def _second(asked: Asked, models: Models) -> Callable[[], PictureEncoder] | None
     """Return what loads the second encoder, once it is needed; None where there is none."""
     name = asked.second
     return cache(lambda: load_picture_encoder(name, device=models.generator.device.type)) if name else None
-
-
-def check_apart(path: Path, images: Path) -> None:
-    """Make sure that nothing is written into the folder of the references.
-
-    Raises:
-        DesiderataError: The run would lie in it.
-    """
-    if path.resolve().is_relative_to(images.resolve()):
-        raise DesiderataError(
-            f"{path} lies in the folder of your pictures, {images}, which is never written to: choose another place."
-        )
