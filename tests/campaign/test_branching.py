@@ -12,7 +12,7 @@ from fake_parts import AskInTurn, Noise, RunningMean
 from desiderata.campaign import branching
 from desiderata.campaign.branching import branch
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.store import WeightsGone
+from desiderata.campaign.recorded import WeightsGone
 from desiderata.errors import DesiderataError
 
 

@@ -11,7 +11,7 @@ from desiderata.campaign import directory
 from desiderata.campaign.config import Config, ConfigError
 from desiderata.campaign.learner import Held
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.store import StoreError
+from desiderata.campaign.recorded import StoreError
 from desiderata.errors import DesiderataError
 
 NOT_UTF_8 = os.fsdecode(b"caf\xe9")

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from desiderata.campaign.loop import Campaign, RoundNotClosed
-from desiderata.campaign.store import StoreError
+from desiderata.campaign.recorded import StoreError
 from desiderata.errors import DesiderataError
 
 

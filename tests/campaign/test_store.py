@@ -12,8 +12,9 @@ from fake_parts import AskInTurn, Noise, RunningMean, picture
 from desiderata.campaign.answers import Refused
 from desiderata.campaign.config import Config, ConfigError
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.recorded import StoreError
 from desiderata.campaign.records import Proposal
-from desiderata.campaign.store import QueryDecided, Store, StoreError
+from desiderata.campaign.store import QueryDecided, Store
 from desiderata.errors import DesiderataError
 
 
@@ -106,7 +107,7 @@ def test_a_damaged_database_is_one_sentence(tmp_path: Path):
 
 def test_a_campaign_can_be_read_while_another_process_writes(tmp_path: Path):
     campaign = Campaign.create(tmp_path / "run", learner=RunningMean(), strategy=AskInTurn())
-    with campaign.store._write():
+    with campaign.store.writing():
         other = Campaign.open(tmp_path / "run", learner=RunningMean(), strategy=AskInTurn())
         assert len(other.rounds) == 1
 

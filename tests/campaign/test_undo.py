@@ -18,8 +18,8 @@ from desiderata.campaign.answers import Refused
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.learner import Example
 from desiderata.campaign.loop import Campaign, RoundNotClosed
+from desiderata.campaign.recorded import StoreError
 from desiderata.campaign.records import Decision, Proposal, Query, Withdrawal
-from desiderata.campaign.store import StoreError
 from desiderata.campaign.withdrawals import CannotUndo
 
 

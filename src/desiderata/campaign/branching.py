@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Select, Table, insert, inspect, select
 from desiderata.campaign import schema
 from desiderata.campaign.config import Config
 from desiderata.campaign.directory import check_free, make_run, open_store
+from desiderata.campaign.recorded import image_name, weights_name
 from desiderata.campaign.rows import to_json
-from desiderata.campaign.store import Store, image_name, weights_name
+from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 
 ORIGIN = "origin"

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from desiderata.campaign.config import FILE, Config
-from desiderata.campaign.store import DATABASE, Store, StoreError
+from desiderata.campaign.recorded import DATABASE, StoreError
+from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.recorded import WeightsGone
 from desiderata.campaign.records import Query
-from desiderata.campaign.store import WeightsGone
 from desiderata.errors import DesiderataError
 from desiderata.personalize.measurement import Measurement, measured_folder
 from desiderata.personalize.selection import Selection, selections
