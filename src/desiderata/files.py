@@ -58,10 +58,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:40]}."))
         yield stage
-        for file in stage.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
+        sync_files(stage)
         for_everybody(stage)
         _check_nothing_at(place, path)  # an empty folder would be replaced
         stage.replace(place)
@@ -71,6 +68,14 @@ def staged_folder(path: Path) -> Iterator[Path]:
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def sync_files(folder: Path) -> None:
+    """Make what was written below a folder outlast a power cut."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
 
 
 def for_everybody(folder: Path) -> None:
@@ -121,6 +126,23 @@ def check_writable(path: Path) -> None:
         raise DesiderataError(f"{path} cannot be written (its folder is a file): choose another place.") from None
     except OSError as error:
         raise DesiderataError(f"{path} cannot be written ({error.strerror}): choose another place.") from None
+
+
+def check_outside(path: Path, folder: Path, what: str) -> None:
+    """Make sure that nothing is written into a folder that is only read.
+
+    Args:
+        path: What is to be written.
+        folder: The folder.
+        what: Whose it is, such as "your pictures".
+
+    Raises:
+        DesiderataError: It would lie there.
+    """
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise DesiderataError(
+            f"{path} lies in the folder of {what}, {folder}, which is left as it is: choose another place."
+        )
 
 
 def readable(name: str) -> str:

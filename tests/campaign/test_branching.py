@@ -12,7 +12,8 @@ from fake_parts import AskInTurn, Noise, RunningMean
 from desiderata.campaign import branching
 from desiderata.campaign.branching import branch
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.recorded import WeightsGone
+from desiderata.campaign.recorded import StoreError, WeightsGone
+from desiderata.campaign.records import Origin
 from desiderata.errors import DesiderataError
 
 
@@ -84,13 +85,13 @@ def test_the_last_round_is_meant_where_none_is_given(run: Path, tmp_path: Path):
     new = opened(tmp_path / "new")
     assert new.rounds == campaign.rounds
     assert [query.status for query in new.ask()] == ["open", "open"]
-    assert (new.store.origin(), campaign.store.origin()) == (("run", 3), None)
+    assert (new.store.origin(), campaign.store.origin()) == (Origin("run", 3, ()), None)
 
 
 def test_a_branch_of_a_branch_tells_where_it_came_from(run: Path, tmp_path: Path):
     branch(run, tmp_path / "one", round=2)
     branch(tmp_path / "one", tmp_path / "two", round=1)
-    assert opened(tmp_path / "two").store.origin() == ("one", 1)
+    assert opened(tmp_path / "two").store.origin() == Origin("one", 1, ())
 
 
 def test_a_run_from_before_there_was_undo_is_branched(run: Path, tmp_path: Path):
@@ -137,7 +138,7 @@ def test_weights_of_earlier_rounds_may_have_been_deleted(run: Path, tmp_path: Pa
     [
         ({"round": 4}, "Round 4 of .* is not closed: give one from 0 to 3."),
         ({"round": -1}, "Round -1 of .* is not closed"),
-        ({"strategy": {"name": "genmqd"}}, "made from Python objects: pass the strategy when you open"),
+        ({"strategy": "genmqd"}, "made from Python objects: pass the strategy when you open"),
     ],
 )
 def test_what_cannot_be_shared_is_said_in_one_sentence(options: dict, says: str, run: Path, tmp_path: Path):
@@ -160,14 +161,56 @@ def test_nothing_is_overwritten(run: Path, tmp_path: Path):
 def test_a_picture_that_is_gone_is_named(run: Path, tmp_path: Path):
     picture = next((run / "images").rglob("*.png"))
     picture.unlink()
-    with pytest.raises(DesiderataError, match=f"{picture.name} is gone from .*: put it back from a copy"):
+    with pytest.raises(DesiderataError, match=f"{picture.name} is gone: put it back from a copy"):
+        branch(run, tmp_path / "new")
+    picture.mkdir()
+    with pytest.raises(DesiderataError, match=rf"{picture.name} cannot be read \(Is a directory\): put it back"):
         branch(run, tmp_path / "new")
     assert os.listdir(tmp_path) == ["run"]
 
 
-def test_files_that_are_named_come_along(run: Path, tmp_path: Path):
-    (run / "notes").mkdir()
-    (run / "notes" / "a.txt").write_text("a")
-    branch(run, tmp_path / "new", round=0, files=["notes/a.txt", "notes/b.txt"])
-    assert (tmp_path / "new" / "notes" / "a.txt").read_text() == "a"
-    assert "notes/b.txt" not in files(tmp_path / "new")
+def test_what_is_wrong_with_a_run_is_said_of_it_and_not_of_the_new_one(run: Path, tmp_path: Path):
+    with closing(sqlite3.connect(run / "campaign.db")) as database:
+        database.execute("ALTER TABLE answers RENAME TO gone")
+        database.commit()
+    with pytest.raises(StoreError, match=f"^The run at {run} cannot be read"):
+        branch(run, tmp_path / "new")
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_run_may_be_called_anything(run: Path, tmp_path: Path):
+    run.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    branch(tmp_path / os.fsdecode(b"caf\xe9"), tmp_path / "new")
+    origin = opened(tmp_path / "new").store.origin()
+    assert origin is not None
+    assert origin.run == "caf\ufffd"
+
+
+def test_weights_that_lie_elsewhere_are_found_there(run: Path, tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    for file in (run / "rounds").iterdir():
+        file.rename(tmp_path / "disk" / file.name)
+        file.symlink_to(Path("../../disk", file.name))
+    branch(run, tmp_path / "deep" / "er" / "new")
+    assert opened(tmp_path / "deep" / "er" / "new").learner_at(3)
+
+
+def test_a_run_is_not_made_within_another(run: Path, tmp_path: Path):
+    with pytest.raises(DesiderataError, match="lies in the folder of the run"):
+        branch(run, run / "rounds" / "new")
+    assert not (run / "rounds" / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("parts", "number", "found"),
+    [
+        ([(3, "a")], 3, [(3, "a")]),
+        ([(3, "a")], 0, []),
+        ([(2, "a"), (5, "b")], 1, [(1, "a")]),
+        ([(2, "a"), (5, "b")], 4, [(2, "a"), (4, "b")]),
+        ([(2, "a"), (2, "b"), (3, "a")], 3, [(3, "a")]),
+        ([(2, "a"), (4, "a")], 4, [(4, "a")]),
+    ],
+)
+def test_who_asked_which_rounds(parts: list, number: int, found: list):
+    assert branching._upto(number, parts) == found

@@ -1,14 +1,20 @@
 """`branch`, in both halves: a run that begins as another did, with other answers or another strategy then."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from conftest import save
 from contracts.taught import ANCHORS, TEST, Drill, Painter, instant, lines, photos
-from desiderata.campaign.branching import branch
+from desiderata import branch
+from desiderata.campaign import branching as campaign_branching
+from desiderata.campaign.branching import asked_by
+from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import again, main, personalize_again
+from desiderata.personalize import branching
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -26,7 +32,11 @@ def answered(run: Path, archive: Path, call: Call) -> Path:
 
 def test_a_campaign_goes_on_otherwise(answered: Path, archive: Path, call: Call):
     status, said = call("branch", "run", "new", "--round", "1")
-    assert (status, said) == (0, {"run": "new", "origin": {"run": "run", "round": 1}, "strategy": "text-influence"})
+    origin = {"run": "run", "round": 1}
+    assert (status, said) == (
+        0,
+        {"run": "new", "origin": origin, "strategy": "text-influence", "left_behind": 0},
+    )
     told = call("status", "new")[1]
     assert told["rounds"] == call("status", "run")[1]["rounds"][:2]
     assert (told["origin"], call("status", "run")[1]["origin"]) == (said["origin"], None)
@@ -34,12 +44,87 @@ def test_a_campaign_goes_on_otherwise(answered: Path, archive: Path, call: Call)
         assert call("skip", "new", query["id"], "--reason", "none here")[0] == 0
     assert call("run", "new", "--oracle", "archive", "--archive", archive, "--rounds", "3")[0] == 0
     assert again.commands(Campaign.open("new")).split("\n")[:3] == [
-        "desiderata branch run new --round 1 --strategy text-influence  # the report of run tells how that was made",
+        "desiderata branch run new --round 1  # the report of run tells how that was made",
         again.BY_HAND,
         "desiderata ask new",
     ]
     assert call("report", "new")[0] == 0
     assert "desiderata branch run new" in Path("new/report.html").read_text()
+    assert "Rounds 0 to 1 are those of run, from which this run was branched." in Path("new/report.html").read_text()
+
+
+def test_who_asked_stays_known(answered: Path, archive: Path, call: Call):
+    assert call("branch", "run", "new", "--strategy", "random-text")[0] == 0
+    assert asked_by(Campaign.open("new")) == [(2, "text-influence")]
+    assert call("run", "new", "--oracle", "archive", "--archive", archive, "--rounds", "3")[0] == 0
+    assert asked_by(Campaign.open("new")) == [(2, "text-influence"), (3, "random-text")]
+    assert call("branch", "new", "back", "--strategy", "text-influence")[0] == 0
+    assert asked_by(Campaign.open("back")) == [(2, "text-influence"), (3, "random-text")]
+    assert call("report", "new")[0] == 0
+    page = Path("new/report.html").read_text()
+    assert "TextInfluence, then RandomText" in page
+    assert all(f">{name}</dt>" in page for name in ("TextInfluence", "RandomText")), "each is explained"
+    assert call("export", "new", "classifier")[0] == 0
+    assert '"strategy": "text-influence, then random-text"' in Path("classifier/card.json").read_text()
+    assert (
+        again.commands(Campaign.open("new"))
+        .split("\n")[0]
+        .startswith("desiderata branch run new --round 2 --strategy random-text  #")
+    )
+
+
+def test_a_run_of_the_same_name_elsewhere(answered: Path, call: Call, tmp_path: Path):
+    assert call("branch", "run", tmp_path / "other" / "run", "--round", "1")[0] == 0
+    made = again.commands(Campaign.open(tmp_path / "other" / "run"))
+    assert made.split("\n")[0].startswith("desiderata branch run run-branch --round 1  #")
+
+
+def test_what_is_taken_back_in_rounds_that_are_shared_comes_along(run: Path, archive: Path, call: Call):
+    call("ask", run)
+    call("skip", run, "r001-q01", "--reason", "by mistake")
+    call("undo", run, "r001-q01")
+    assert call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "1")[0] == 0
+    assert call("branch", "run", "new")[0] == 0
+    assert call("status", "new")[1]["undone"] == 1
+    assert again.UNDONE not in again.commands(Campaign.open("new"))
+
+
+def test_settings_go_on_with_the_strategy_that_they_are_of(answered: Path, call: Call):
+    file = answered / "campaign.toml"
+    file.write_text(file.read_text().replace('name = "text-influence"', 'name = "text-influence"\nbest = 1'))
+    for number, (more, kept) in enumerate(
+        [
+            ([], {"name": "text-influence", "best": 1}),
+            (["--strategy", "text-influence"], {"name": "text-influence", "best": 1}),
+            (["--strategy", "genmqd"], {"name": "genmqd"}),
+        ]
+    ):
+        assert call("branch", "run", f"new{number}", *more)[0] == 0
+        assert Campaign.open(f"new{number}").config.strategy == kept
+
+
+def test_answers_that_are_not_learnt_stay_behind_and_it_is_said(
+    answered: Path, archive: Path, call: Call, capsys: Capture
+):
+    first = call("ask", "run")[1]["queries"][0]
+    picture = save(answered.parent / "picture.png", first["label"], 500)
+    assert call("tell", "run", first["id"], picture)[0] == 0
+    assert call("branch", "run", "new")[1]["left_behind"] == 1
+    assert main(["branch", "run", "again"]) == 0
+    assert (
+        "1 answer of run not learnt yet, and not in again: `desiderata ask run` learns such, before a branch.\n"
+        in capsys.readouterr().out
+    )
+    assert call("branch", "run", "earlier", "--round", "1")[1]["left_behind"] == 0
+
+
+def test_one_that_was_made_in_python_is_opened_there(answered: Path, capsys: Capture):
+    (answered / "campaign.toml").write_text(Config().to_toml())
+    assert main(["branch", "run", "new"]) == 0
+    assert capsys.readouterr().out == (
+        "new: Branched from run after round 2; another strategy decides from there on.\n"
+        "Next, in Python: Campaign.open('new', learner=..., strategy=...)\n"
+    )
 
 
 def test_people_are_told_where_it_came_from(answered: Path, capsys: Capture):
@@ -55,9 +140,11 @@ def test_people_are_told_where_it_came_from(answered: Path, capsys: Capture):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["run", "new", "--round", "3"], "Round 3 of run is not closed: give one from 0 to 2."),
+        (["run", "new", "--round", "3"], "Round 3 of run is not closed: give one from 0 to 2"),
         (["run", "new", "--strategy", "human"], "There is no strategy called 'human'"),
         (["run", "run"], "run is a campaign already"),
+        (["run", "images/new"], "images/new lies in the folder of your pictures"),
+        (["run", "run/new"], "run/new lies in the folder of the run"),
         (["nowhere", "new"], "nowhere is not a campaign"),
     ],
 )
@@ -100,7 +187,10 @@ def test_a_wrong_click_is_mended(taught: Path, call: Call, monkeypatch: pytest.M
         patched.setattr(Drill, "train", lambda *_, **__: pytest.fail("what was learnt is learnt again"))
         patched.setattr(Painter, "sample", lambda *_, **__: pytest.fail("what was drawn is drawn again"))
         status, said = call("personalize", "branch", "toy", "better", "--round", "1")
-        assert (status, said) == (0, {"run": "better", "origin": {"run": "toy", "round": 1}, "strategy": "human"})
+        assert (status, said) == (
+            0,
+            {"run": "better", "origin": {"run": "toy", "round": 1}, "strategy": "human", "left_behind": 0},
+        )
         asked = call("personalize", "run", "better")[1]
     assert [one["number"] for one in asked["rounds"]] == [0, 1]
     for below in ("references", "class", "rounds/000", "rounds/001", "rounds/002/candidates"):
@@ -116,8 +206,7 @@ def test_a_wrong_click_is_mended(taught: Path, call: Call, monkeypatch: pytest.M
     }
     assert call("personalize", "report", "better")[0] == 0
     assert personalize_again.commands(Campaign.open("better")).split("\n") == [
-        "desiderata personalize branch toy better --round 1 --strategy human  # the report of toy tells how that was "
-        "made",
+        "desiderata personalize branch toy better --round 1  # the report of toy tells how that was made",
         "desiderata personalize run better --rounds 2",
         "desiderata personalize pick better PICTURES  # after each round",
     ]
@@ -145,9 +234,8 @@ def test_another_strategy_goes_on(taught: Path, call: Call, capsys: Capture):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["toy", "new", "--round", "3"], "Round 3 of toy is not closed: give one from 0 to 2."),
+        (["toy", "new", "--round", "3"], "Round 3 of toy is not closed: give one from 0 to 2"),
         (["toy", "new", "--strategy", "genmqd"], "No strategy is called 'genmqd'"),
-        (["toy", "new", "--strategy", "dreambooth"], "The strategy dreambooth cannot be made"),
         (["toy", "photos/new"], "photos/new lies in the folder of your pictures"),
         (["toy", "toy"], "toy is a campaign already"),
     ],
@@ -156,6 +244,77 @@ def test_what_a_generator_cannot_branch(words: list[str], says: str, taught: Pat
     status, said = call("personalize", "branch", *words)
     assert (status, said["error"].startswith(says)) == (2, True), said
     assert not Path("new").exists()
+
+
+def test_a_strategy_has_what_it_takes_of_the_settings(taught: Path, call: Call):
+    for strategy, kept in (
+        ("dreambooth", {}),
+        ("dreambooth-equal-steps", {"k": 1}),
+        ("dreambooth-lower-rate", {"k": 1, "samples": 3}),
+    ):
+        assert call("personalize", "branch", "toy", strategy, "--strategy", strategy)[0] == 0
+        assert Campaign.open(strategy).config.strategy == {"name": strategy, **kept}
+
+
+def test_more_sentences_are_asked_for_than_there_are(taught: Path, call: Call):
+    file = taught / "campaign.toml"
+    file.write_text(file.read_text().replace("k = 1", "k = 9"))
+    status, said = call("personalize", "branch", "toy", "new", "--strategy", "uncertainty")
+    assert (status, "while 9 sentences are undecided (Eq. 10), and there are 4" in said["error"]) == (2, True)
+
+
+def test_next_is_another_round_where_there_were_as_many_as_usual(taught: Path, call: Call, capsys: Capture):
+    first = call("personalize", "run", "toy")[1]["open"][0]
+    assert call("personalize", "pick", "toy", first["pictures"][0])[0] == 0
+    assert main(["personalize", "branch", "toy", "new"]) == 0
+    assert capsys.readouterr().out.endswith("or another round: desiderata personalize run new --rounds 4\n")
+
+
+def test_a_run_that_draws_meanwhile_is_branched_with_what_there_is(
+    taught: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    """Files come and go while they are copied; what is lacking is drawn anew."""
+    link = os.link
+
+    def draws(source: str, target: Path) -> None:
+        asked = call("personalize", "run", "toy")[1]["open"]
+        Path(asked[0]["pictures"][0]).with_name(".00.png.abcd").touch()
+        link(source, target)
+
+    listed = branching.files
+
+    def vanishing(run: Path, number: int) -> Iterator[str]:
+        yield from listed(run, number)
+        yield "rounds/003/candidates/00-gone/00.png"
+
+    monkeypatch.setattr(campaign_branching.os, "link", draws)
+    monkeypatch.setattr(branching, "files", vanishing)
+    assert call("personalize", "branch", "toy", "new", "--round", "2")[0] == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(taught.parent)
+    instant(monkeypatch)
+    assert not list(Path("new").rglob(".*"))
+    asked = call("personalize", "run", "new")[1]["open"]
+    assert [len(one["pictures"]) for one in asked] == [3] * (len(ANCHORS) - 2)
+    assert call("personalize", "pick", "new", asked[1]["pictures"][2])[0] == 0
+
+
+def test_a_picture_that_is_missing_among_the_next_is_drawn_anew(taught: Path, call: Call):
+    asked = call("personalize", "run", "toy")[1]["open"]
+    Path(asked[0]["pictures"][1]).unlink()
+    assert call("personalize", "branch", "toy", "new")[0] == 0
+    there = call("personalize", "run", "new")[1]["open"]
+    assert [len(one["pictures"]) for one in there] == [3] * len(there)
+
+
+def test_the_report_and_the_card_tell_who_chose(taught: Path, call: Call, tmp_path: Path):
+    assert call("personalize", "branch", "toy", "new", "--round", "1", "--strategy", "clip-feedback")[0] == 0
+    assert call("personalize", "run", "new", "--rounds", "2")[0] == 0
+    assert call("personalize", "report", "new")[0] == 0
+    page = Path("new/report.html").read_text()
+    assert "Up to round 1 it leaves it to a person to pick" in page
+    assert "After that it takes the sentences whose best picture CLIP finds nearest" in page
+    assert "Rounds 0 to 1 are those of toy, from which this run was branched." in page
 
 
 def test_a_run_that_has_learnt_nothing_is_not_branched(taught: Path, call: Call, monkeypatch: pytest.MonkeyPatch):

@@ -213,6 +213,7 @@ def test_run_with_an_archive_and_status(run: Path, archive: Path, call: Call):
         "answered",
         "skipped",
         "undone",
+        "origin",
         "images",
         "open",
         "waiting",

@@ -469,7 +469,7 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, m
         ["export", "run", "photos/new"],
     ):
         status, said = call("personalize", *words)
-        assert (status, "which is never written to" in said["error"]) == (2, True)
+        assert (status, "which is left as it is" in said["error"]) == (2, True)
     assert call("personalize", "sample", "run", "x", "--round", "1")[0] == 2
 
 

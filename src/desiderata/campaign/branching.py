@@ -1,103 +1,154 @@
 """A new run that begins with everything of another up to a closed round, and goes on otherwise."""
 
+import importlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import Connection, Select, Table, insert, inspect, select
 
 from desiderata.campaign import schema
 from desiderata.campaign.config import Config
 from desiderata.campaign.directory import check_free, make_run, open_store
-from desiderata.campaign.recorded import image_name, weights_name
+from desiderata.campaign.recorded import ORIGIN, Recorded, image_name, weights_name
 from desiderata.campaign.rows import to_json
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
+from desiderata.files import check_outside, readable
 
-ORIGIN = "origin"
-"""The fact that tells where a run was branched from."""
+if TYPE_CHECKING:
+    from desiderata.campaign.loop import Campaign
+
+HALVES = {"collect": "desiderata.collect.branching", "personalize": "desiderata.personalize.branching"}
+"""The module of each half that is a `Half`."""
+
+ADDED_LATER = (schema.withdrawals, schema.originals, schema.decisions)
+"""Tables that databases of before lack."""
+
+Rows = Sequence[Mapping[str, Any]]
 
 
-def branch(
-    run: str | Path,
-    path: str | Path,
-    *,
-    round: int | None = None,
-    strategy: Mapping[str, Any] | None = None,
-    files: Sequence[str] = (),
-) -> None:
+class Half(Protocol):
+    """What a half of the library knows of its runs that a campaign does not."""
+
+    def going_on(self, config: Config, strategy: str | None) -> Config:
+        """Return the configuration with another strategy, or none other; what cannot go on so is an error."""
+        ...
+
+    def files(self, run: Path, number: int) -> Iterable[str]:
+        """Return what a run keeps beside its record that goes with its rounds up to one, by names with slashes."""
+        ...
+
+
+def branch(run: str | Path, path: str | Path, *, round: int | None = None, strategy: str | None = None) -> None:
     """Make a run that shares the beginning of another, which is left as it is.
 
     `Campaign.open` opens it; a campaign that was made from Python objects with a learner and a strategy of its own.
-    Draws of later rounds are those of the other run, so that the same answers lead to the same figures.
+    Nothing is learnt anew. Later rounds draw from the same random streams as those of the other run, so that the same
+    answers lead to the same figures.
 
     Args:
         run: The directory of a campaign.
         path: The directory of the new run, which must not exist or be empty.
-        round: The last closed round that both share; the last one that is closed by default.
-        strategy: Its table `strategy`; that of the other run by default.
-        files: What else of the run's directory is taken over, as far as it is there, by names with slashes.
+        round: The last closed round that both share; the last one that is closed by default. Answers that are not
+            learnt yet stay behind.
+        strategy: The name of what decides from there on, with those settings of the other run's that it takes; as
+            there by default.
 
     Raises:
         DesiderataError: There is no campaign, the round is not closed, its weights or a picture are gone, there is
-            something at `path`, or a strategy is named for a campaign that is made from Python objects.
+            something at `path`, it lies in the other run or among the user's pictures, or there is no such strategy.
     """
     source, place = Path(run), Path(path)
     config = Config.read(source)
-    if strategy is not None:
-        if config.half == "python":
-            raise DesiderataError(f"{source} was made from Python objects: pass the strategy when you open {place}.")
-        config = replace(config, strategy=strategy)
+    if strategy is not None and config.half not in HALVES:
+        raise DesiderataError(f"{source} was made from Python objects: pass the strategy when you open {place}.")
     check_free(place)
+    check_outside(place, source, "the run")
+    if images := config.world.get("images"):
+        check_outside(place, Path(images), "your pictures")
     store = open_store(source)
-    number = last_shared(store, round)
+    number = _last_shared(store, round)
+    half = _half(config)
+    new_config = half.going_on(config, strategy) if half else config
     with store.reading_weights(number):
         pass  # they are there
+    rows = _rows(store, number)
 
     def start(new: Store) -> None:
         assert new.path is not None
-        images = _copy_rows(store, new, number, source)
-        for name in map(image_name, sorted(images)):
-            _copy(source, new.path, name)
+        _record(new, rows, _origin(store, config, source, number))
+        for image in sorted({row["image"] for row in rows[schema.answers]} - {""}):
+            _copy(source, new.path, image_name(image))
         for name in map(weights_name, range(number + 1)):
             if (source / name).exists():  # those of earlier rounds may have been deleted
                 _link(source / name, new.path / name)
-        for name in files:
-            if (source / name).is_file():
-                _copy(source, new.path, name)
+        for name in half.files(source, number) if half else ():
+            with suppress(FileNotFoundError):  # somebody has drawn or removed it in the meantime
+                _copy(source, new.path, name, needed=False)
 
-    make_run(place, config, start).close()
+    make_run(place, new_config, start).close()
     store.close()
 
 
-def last_shared(store: Store, round: int | None) -> int:
-    """Return the round after which a run can be branched off.
+def asked_by(campaign: "Campaign", number: int | None = None) -> list[tuple[int, str]]:
+    """Return who decided on the queries of a campaign, those of the run that it was branched from included.
 
     Args:
-        store: Of the run that there is.
-        round: The round that is asked for; None for the last.
+        campaign: The campaign.
+        number: The last round that counts; the last closed one by default.
 
-    Raises:
-        DesiderataError: It is not closed.
+    Returns:
+        Strategies by name, each with the last round that it asked, in order; at least one.
     """
+    own = str(campaign.config.strategy.get("name") or campaign.strategy.name)
+    last = campaign.store.last_round() if number is None else number
+    return _upto(last, [*_earlier(campaign.store), (last, own)]) or [(last, own)]
+
+
+def _half(config: Config) -> Half | None:
+    return cast(Half, importlib.import_module(HALVES[config.half])) if config.half in HALVES else None
+
+
+def _last_shared(store: Store, round: int | None) -> int:
     last = store.last_round()
     number = last if round is None else round
     if last < 0:
         raise DesiderataError(f"{store.path} has no closed round yet: go on with it first.")
     if not 0 <= number <= last:
-        raise DesiderataError(f"Round {number} of {store.path} is not closed: give one from 0 to {last}.")
+        raise DesiderataError(
+            f"Round {number} of {store.path} is not closed: give one from 0 to {last}, or go on with it first."
+        )
     return number
 
 
-def _copy_rows(store: Store, new: Store, number: int, source: Path) -> set[str]:
-    """Copy what is on record up to a round, as it stands at one moment.
+def _earlier(store: Recorded) -> Sequence[tuple[int, str]]:
+    origin = store.origin()
+    return origin.asked if origin else ()
 
-    Returns:
-        The names of the pictures of answers.
-    """
+
+def _upto(number: int, parts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return who asked the rounds up to one: each name once in a row, none that asked no round."""
+    found: list[tuple[int, str]] = []
+    for through, name in parts:
+        last = found[-1][0] if found else 0
+        if min(through, number) > last:
+            same = bool(found) and found[-1][1] == name
+            found[len(found) - same :] = [(min(through, number), name)]
+    return found
+
+
+def _origin(store: Store, config: Config, source: Path, number: int) -> dict[str, Any]:
+    own = str(config.strategy.get("name", ""))  # empty for one that was made from Python
+    asked = _upto(number, [*_earlier(store), (number, own)])
+    return {"run": readable(source.resolve().name), "round": number, "asked": asked}
+
+
+def _rows(store: Store, number: int) -> dict[Table, Rows]:
+    """Return what is on record up to a round, as it stands at one moment."""
     asked = select(schema.queries.c.id).where(schema.queries.c.round <= number)
     told = select(schema.answers.c.image).where(schema.answers.c.query.in_(asked))
     known = told.union(select(schema.held.c.image))
@@ -112,34 +163,42 @@ def _copy_rows(store: Store, new: Store, number: int, source: Path) -> set[str]:
         schema.rounds: select(schema.rounds).where(schema.rounds.c.number <= number),
         schema.features: select(schema.features).where(schema.features.c.image.in_(known)),
     }
-    with store.reading() as reading, new.writing() as writing:
-        for table, rows in wanted.items():
-            _copy_table(reading, writing, table, rows)
-        origin = {"run": source.resolve().name, "round": number}
-        writing.execute(insert(schema.facts).values(name=ORIGIN, value=to_json(origin)))
-        return {row.image for row in reading.execute(told) if row.image}
+    with store.reading() as connection:
+        return {
+            table: [dict(row) for row in connection.execute(rows).mappings()]
+            for table, rows in wanted.items()
+            if _is_there(connection, table)
+        }
 
 
-def _copy_table(reading: Connection, writing: Connection, table: Table, rows: Select[Any]) -> None:
-    if not inspect(reading).has_table(table.name):  # of a database from before there was such a table
-        return
-    if found := [dict(row) for row in reading.execute(rows).mappings()]:
-        writing.execute(insert(table), found)
+def _is_there(connection: Connection, table: Table) -> bool:
+    return table not in ADDED_LATER or inspect(connection).has_table(table.name)
 
 
-def _copy(source: Path, place: Path, name: str) -> None:
-    target = place / name
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _record(new: Store, rows: Mapping[Table, Rows], origin: Mapping[str, Any]) -> None:
+    with new.writing() as connection:
+        for table, found in rows.items():
+            if found:
+                connection.execute(insert(table), found)
+        connection.execute(insert(schema.facts).values(name=ORIGIN, value=to_json(origin)))
+
+
+def _copy(source: Path, place: Path, name: str, needed: bool = True) -> None:
     try:
-        shutil.copyfile(source / name, target)
-    except FileNotFoundError:
-        raise DesiderataError(f"{name} is gone from {source}: put it back from a copy.") from None
+        content = (source / name).read_bytes()
+    except OSError as error:
+        if not needed and isinstance(error, FileNotFoundError):
+            raise
+        reason = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise DesiderataError(f"{source / name} {reason}: put it back from a copy.") from None
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / name).write_bytes(content)
 
 
 def _link(file: Path, target: Path) -> None:
-    """Give large files, which are never written to once they are there, a second name; copy them where that fails."""
+    """Give a large file, which is never written to once it is there, a second name; copy it where that fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(file, target)
+        os.link(os.path.realpath(file), target)  # of a link, where it points
     except OSError:
         shutil.copyfile(file, target)

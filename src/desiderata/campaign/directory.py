@@ -11,7 +11,7 @@ from desiderata.campaign.config import FILE, Config
 from desiderata.campaign.recorded import DATABASE, StoreError
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
-from desiderata.files import write_text
+from desiderata.files import sync_files, write_text
 
 
 def check_free(path: Path) -> None:
@@ -64,6 +64,7 @@ def _make(place: Path, config: Config, start: Callable[[Store], None]) -> None:
         store = Store(stage)
         start(store)
         store.close()
+        sync_files(stage)
         write_text(stage / FILE, config.to_toml())
         if beside:
             stage.replace(place)

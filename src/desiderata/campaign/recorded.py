@@ -17,12 +17,16 @@ from sqlalchemy.exc import DatabaseError
 from desiderata.campaign import decisions, originals, schema, withdrawals
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
 from desiderata.campaign.learner import Held
-from desiderata.campaign.records import Answer, Decision, Query, Round, Withdrawal
+from desiderata.campaign.records import Answer, Decision, Origin, Query, Round, Withdrawal
 from desiderata.campaign.rows import answer_of, from_blob, query_of, round_of, to_json
 from desiderata.errors import DesiderataError
 
 DATABASE = "campaign.db"
 """The file of a run that holds everything but pictures and weights."""
+
+
+ORIGIN = "origin"
+"""The fact that tells where a run was branched from."""
 
 
 class StoreError(DesiderataError):
@@ -72,10 +76,14 @@ class Recorded:
             raise StoreError(f"{self.path} was never finished being made: make the campaign again.")
         return facts[name]
 
-    def origin(self) -> tuple[str, int] | None:
-        """Return the name of the run that this one was branched from, and the last round that they share; or None."""
-        found = self._known_facts().get("origin")
-        return None if found is None else (found["run"], found["round"])
+    def origin(self) -> Origin | None:
+        """Return where the run was branched from; None for one that was not."""
+        found = self._known_facts().get(ORIGIN)
+        if found is None:
+            return None
+        return Origin(
+            found["run"], found["round"], tuple((through, name) for through, name in found["asked"] if name)
+        )
 
     def probe(self) -> NDArray[np.float64] | None:
         """Return the embedding, shape (d,), by which the encoder is known again; None where none was recorded."""

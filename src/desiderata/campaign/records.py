@@ -98,6 +98,21 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a run was branched from.
+
+    Attributes:
+        run: The name of the other run's directory.
+        round: The last round that both share.
+        asked: Strategies that asked the rounds up to there, by name, each with the last round that it asked.
+    """
+
+    run: str
+    round: int
+    asked: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawal:
     """What was taken back before its round was closed.
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from desiderata.campaign.records import Decision
-from desiderata.cli.branch import branched, shared_rounds
+from desiderata.cli.branch import branched, own_name, shared_rounds
 from desiderata.cli.output import command, count
 from desiderata.cli.run import ORACLES
 from desiderata.collect.build import GENERATOR
@@ -41,8 +41,9 @@ def commands(campaign: "Campaign") -> str:
     config = campaign.config
     if config.half != "collect":
         return ""
-    name = campaign.path.resolve().name if campaign.path else "RUN"
-    undone = [UNDONE] * bool(campaign.withdrawals)
+    name, shared = own_name(campaign), shared_rounds(campaign)
+    later = {query.id for query in campaign.queries if query.round > shared}
+    undone = [UNDONE] * any(one.query_id in later for one in campaign.withdrawals)
     return "\n".join([branched(campaign) or _new(config, name), *undone, *_answering(_rounds(campaign, name), name)])
 
 

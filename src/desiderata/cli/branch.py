@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.output import AsJson, Run, command, show_json
-from desiderata.cli.taught import TaughtRun, check_installed
+from desiderata.cli.output import AsJson, Run, command, count, show_json
+from desiderata.cli.taught import TaughtRun, check_installed, next_words
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Answer
     from desiderata.campaign.store import Store
 
 NewRun = Annotated[Path, typer.Argument(help="The directory of the new run.", metavar="NEW")]
@@ -30,13 +31,11 @@ def branch(run: Run, new: NewRun, round: Shared = None, strategy: Strategy = Non
 
     The other run is left as it is. Loads no model.
 
-    JSON: run, origin {run, round}, strategy.
+    JSON: run, origin {run, round}, strategy, left_behind (answers that are not learnt yet).
     """
-    from desiderata.campaign.branching import branch as made
     from desiderata.cli.start import strategy_called
 
-    made(run, new, round=round, strategy=None if strategy is None else {"name": strategy_called(strategy)})
-    _show(new, json, "ask")
+    _make(run, new, round, None if strategy is None else strategy_called(strategy), json)
 
 
 def branch_taught(
@@ -46,56 +45,84 @@ def branch_taught(
 
     The other run is left as it is. Nothing is learnt again, and pictures that are drawn to choose from stay.
 
-    JSON: run, origin {run, round}, strategy.
+    JSON: run, origin {run, round}, strategy, left_behind (pictures that are chosen and not learnt yet).
     """
     check_installed()
-    from desiderata.personalize.branching import branch as made
-
-    made(run, new, round=round, strategy=strategy)
-    _show(new, json, "personalize", "run")
+    _make(run, new, round, strategy, json)
 
 
 def origin_json(store: "Store") -> dict[str, object] | None:
     """Return what a run was branched from under its documented keys, run and round; None for one that was not."""
-    found = store.origin()
-    return None if found is None else {"run": found[0], "round": found[1]}
+    origin = store.origin()
+    return origin and {"run": origin.run, "round": origin.round}
 
 
 def origin_words(store: "Store") -> str:
     """Return the same for people; nothing for a run that was not."""
-    found = store.origin()
-    return "" if found is None else f"Branched from {found[0]} after round {found[1]}."
+    origin = store.origin()
+    return f"Branched from {origin.run} after round {origin.round}." if origin else ""
 
 
 def shared_rounds(campaign: "Campaign") -> int:
     """Return the last round that a campaign shares with what it was branched from; 0 for one that was not."""
-    found = campaign.store.origin()
-    return found[1] if found else 0
+    origin = campaign.store.origin()
+    return origin.round if origin else 0
+
+
+def own_name(campaign: "Campaign") -> str:
+    """Return what a campaign is called in commands that make it again: as its directory, but not as its origin."""
+    name = campaign.path.resolve().name if campaign.path else "RUN"
+    origin = campaign.store.origin()
+    return f"{name}-branch" if origin and origin.run == name else name
 
 
 def branched(campaign: "Campaign", *group: str) -> str:
     """Return the command that branches a campaign off once more; empty for one that was not.
 
     Args:
-        campaign: One on disk.
+        campaign: One that was made from the command line.
         group: The group of commands that it belongs to.
     """
-    found = campaign.store.origin()
-    if found is None or campaign.path is None:
+    origin = campaign.store.origin()
+    if origin is None:
         return ""
-    words = [*group, "branch", found[0], campaign.path.resolve().name, "--round", found[1]]
-    again = command(*words, "--strategy", campaign.config.strategy["name"])
-    return f"{again}  # the report of {found[0]} tells how that was made"
+    strategy = campaign.config.strategy["name"]
+    words = [*group, "branch", origin.run, own_name(campaign), "--round", origin.round]
+    words += ["--strategy", strategy] * (not origin.asked or origin.asked[-1][1] != strategy)
+    return f"{command(*words)}  # the report of {origin.run} tells how that was made"
 
 
-def _show(new: Path, json: bool, *then: str) -> None:
-    from desiderata.campaign.config import Config
-    from desiderata.campaign.directory import open_store
+def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: bool) -> None:
+    from desiderata.campaign.branching import branch as made
+    from desiderata.campaign.loop import Campaign
 
-    store, strategy = open_store(new), Config.read(new).strategy.get("name", "")
+    made(run, new, round=round, strategy=strategy)
+    campaign, other = Campaign.open(new), Campaign.open(run)
+    name, left = campaign.config.strategy.get("name", ""), _left_behind(other, campaign.rounds[-1].number)
     if json:
-        show_json({"run": str(new), "origin": origin_json(store), "strategy": strategy})
+        show_json(
+            {"run": str(new), "origin": origin_json(campaign.store), "strategy": name, "left_behind": len(left)}
+        )
         return
-    who = strategy or "the strategy that it is opened with"
-    print(f"{new}: {origin_words(store)[:-1]}; {who} decides from there on.")
-    print(f"Next: {command(*then, new)}")
+    print(f"{new}: {origin_words(campaign.store)[:-1]}; {name or 'another strategy'} decides from there on.")
+    if left:
+        learns = command("personalize", "run", run) if campaign.config.half == "personalize" else command("ask", run)
+        what = count(len(left), "answer")
+        print(f"{what} of {run} not learnt yet, and not in {new}: `{learns}` learns such, before a branch.")
+    print(_next(campaign, new))
+
+
+def _left_behind(campaign: "Campaign", number: int) -> list["Answer"]:
+    """Return the answers that would be in a branch of the last round if they were learnt."""
+    if number < (last := campaign.store.last_round()):
+        return []
+    rounds = {query.id: query.round for query in campaign.queries}
+    return [answer for answer in campaign.answers if rounds[answer.query_id] > last]
+
+
+def _next(campaign: "Campaign", new: Path) -> str:
+    if campaign.config.half == "personalize":
+        return next_words(campaign, new)
+    if campaign.config.half == "python":
+        return f"Next, in Python: Campaign.open({str(new)!r}, learner=..., strategy=...)"
+    return f"Next: {command('ask', new)}"

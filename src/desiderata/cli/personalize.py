@@ -10,15 +10,12 @@ from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_new import new
 from desiderata.cli.personalize_pick import files_picked, how_to_pick, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
-from desiderata.cli.taught import TaughtRun, asks, by_hand, figures, opened, show_rounds
+from desiderata.cli.taught import ROUNDS, TaughtRun, by_hand, figures, next_words, opened, show_rounds, why_stopped
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query
-
-ROUNDS = 3
-"""After the first, which is plain DreamBooth: four in all, as published."""
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +55,7 @@ def run_(
             campaign.run(OwnSamples(campaign), rounds, told.decided)
         elif done < rounds and campaign.ask():
             write_candidates(campaign, run)
-    closed, still_open, why = campaign.rounds, _open(campaign), _stopped(campaign)
+    closed, still_open, why = campaign.rounds, _open(campaign), why_stopped(campaign)
     if json:
         show_json(
             {
@@ -110,7 +107,7 @@ def pick(
         picked = picking.pick(campaign, files)
         if none:
             campaign.ask()  # there is nothing to ask any more, which is recorded
-    last, why = campaign.rounds[-1], _stopped(campaign)
+    last, why = campaign.rounds[-1], why_stopped(campaign)
     if json:
         told = [{"id": query.id, "text": query.text} for query in picked]
         show_json({"run": str(run), "picked": told, "round": round_json(last), "stopped": why or None})
@@ -120,7 +117,7 @@ def pick(
     print(f"Round {last.number} is closed: {figures(last.metrics)}.")
     if why:
         print(f"It stopped by itself after round {last.number}. {why}")
-    print(_next(campaign, run))
+    print(next_words(campaign, run))
 
 
 def undo(run: TaughtRun, json: AsJson = False) -> None:
@@ -162,7 +159,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
 
     campaign = Campaign.open(run)
     config, rounds, references = campaign.config, campaign.rounds, len(campaign.store.held())
-    still_open, why = _open(campaign), _stopped(campaign)
+    still_open, why = _open(campaign), why_stopped(campaign)
     if json:
         show_json(
             {
@@ -201,7 +198,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     if waiting or (by_hand(campaign) and unlearnt(campaign)):
         back = f"; `{command('personalize', 'undo', run)}` takes that back" if by_hand(campaign) else ""
         print(f"{count(len(waiting), 'picture') if waiting else 'None'} chosen and not learnt yet{back}.")
-    print(_next(campaign, run))
+    print(next_words(campaign, run))
 
 
 def _check_given(pictures: list[Path] | None, none: bool) -> None:
@@ -234,24 +231,6 @@ def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
     texts = {query.id: query.text for query in unlearnt(campaign)}
     chosen = [answer.query_id for answer in campaign.answers if answer.image and answer.query_id in texts]
     return [{"id": one, "text": texts[one]} for one in chosen]
-
-
-def _next(campaign: "Campaign", run: Path) -> str:
-    """Return what to type next; a run that is as long as one usually is may have another round."""
-    last = campaign.store.last_round()
-    if _stopped(campaign) or (last >= 0 and not asks(campaign)):
-        return f"Next: {command('personalize', 'report', run)}"
-    if last < ROUNDS or any(query.round > last for query in campaign.queries):
-        return f"Next: {command('personalize', 'run', run)}"
-    more = command("personalize", "run", run, "--rounds", last + 1)
-    return f"Next: {command('personalize', 'report', run)}, or another round: {more}"
-
-
-def _stopped(campaign: "Campaign") -> str:
-    from desiderata.personalize.looking import stopped
-
-    found = stopped(campaign)
-    return found.stopped if found else ""
 
 
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:

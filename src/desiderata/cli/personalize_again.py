@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from desiderata.cli.branch import branched, shared_rounds
+from desiderata.cli.branch import branched, own_name, shared_rounds
 from desiderata.cli.output import command
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ def commands(campaign: "Campaign") -> str:
     """Return what to type to make this run again, a command a line; empty for one that was made from Python."""
     if campaign.config.half != "personalize" or campaign.path is None:
         return ""
-    name = campaign.path.resolve().name
+    name = own_name(campaign)
     lines = [branched(campaign, "personalize") or _new(campaign.config, name)]
     from desiderata.personalize.looking import choices
 

@@ -26,6 +26,9 @@ AtRound = Annotated[int | None, typer.Option("--round", min=0, help="After which
 NEEDED = ("accelerate", "diffusers", "peft")
 """The packages of the extra `personalize`."""
 
+ROUNDS = 3
+"""After the first, which is plain DreamBooth: four in all, as published."""
+
 FIGURES = {"txt_aln": "TXT-ALN", "img_aln": "IMG-ALN", "dino_aln": "DINO-ALN", "ovf": "OVF"}
 """Figures of a round as both papers' tables call them."""
 
@@ -110,10 +113,10 @@ def check_apart(config: "Config", path: Path) -> None:
     Raises:
         DesiderataError: `path` lies there.
     """
-    from desiderata.personalize import pictures
+    from desiderata.files import check_outside
 
     if images := config.world.get("images"):
-        pictures.check_apart(path, Path(images))
+        check_outside(path, Path(images), "your pictures")
 
 
 def write_picture(path: Path, page: "Image.Image") -> None:
@@ -139,6 +142,25 @@ def asks(campaign: "Campaign") -> bool:
 def by_hand(campaign: "Campaign") -> bool:
     """Return whether a person picks the pictures."""
     return str(campaign.config.strategy.get("name", "")).startswith("human")
+
+
+def why_stopped(campaign: "Campaign") -> str:
+    """Return why a run asks for nothing more; empty where it does, or was ended from outside."""
+    from desiderata.personalize.looking import stopped
+
+    found = stopped(campaign)
+    return found.stopped if found else ""
+
+
+def next_words(campaign: "Campaign", run: Path) -> str:
+    """Return what to type next; a run that is as long as one usually is may have another round."""
+    last = campaign.store.last_round()
+    if why_stopped(campaign) or (last >= 0 and not asks(campaign)):
+        return f"Next: {command('personalize', 'report', run)}"
+    if last < ROUNDS or any(query.round > last for query in campaign.queries):
+        return f"Next: {command('personalize', 'run', run)}"
+    more = command("personalize", "run", run, "--rounds", last + 1)
+    return f"Next: {command('personalize', 'report', run)}, or another round: {more}"
 
 
 def figures(metrics: Mapping[str, float]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from desiderata.campaign import holding, recall
+from desiderata.campaign.branching import asked_by
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Answer, Round
 from desiderata.collect import card
@@ -57,7 +58,7 @@ def _card(campaign: Campaign, learner: CollectLearner, last: Round, answers: Seq
     examples |= {"collected": len(answers), "images": sum(bool(answer.image) for answer in answers)}
     origin = {
         "round": last.number,
-        "strategy": str(campaign.config.strategy.get("name") or campaign.strategy.name),
+        "strategy": ", then ".join(name for _, name in asked_by(campaign, last.number)),
         "seed": campaign.config.seed,
         "examples": examples,
     }

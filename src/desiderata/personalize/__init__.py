@@ -6,7 +6,6 @@ from desiderata.lazy import lazily
 
 if TYPE_CHECKING:
     from desiderata.personalize.answers import OwnSamples
-    from desiderata.personalize.branching import branch
     from desiderata.personalize.build import open_run
     from desiderata.personalize.export import export_generator
     from desiderata.personalize.picking import pick, unpick
@@ -31,7 +30,6 @@ __all__ = [
     "Subject",
     "TextualInversion",
     "TrainingImage",
-    "branch",
     "export_generator",
     "new_campaign",
     "open_run",
@@ -41,7 +39,6 @@ __all__ = [
 
 _MODULES = {
     "answers": ("OwnSamples",),
-    "branching": ("branch",),
     "build": ("open_run",),
     "export": ("export_generator",),
     "picking": ("pick", "unpick"),

@@ -144,13 +144,22 @@ def check_before_loading(config: Config, asked: Asked) -> None:
     asked.subject.captions(len(reference_files(asked.images)))
     if isinstance(asked.class_pictures, Path):
         reference_files(asked.class_pictures)
+    check_sentences(asked)
+    asked.trainer.key()  # at last, since it fetches an adapter where there is one
+
+
+def check_sentences(asked: Asked) -> None:
+    """Make sure that there are enough sentences for the strategy to ask one round.
+
+    Raises:
+        DesiderataError: There are not.
+    """
     sentences, strategy = len(anchors_of(asked.subject, asked.templates)), asked.strategy
     if isinstance(strategy, Uncertainty) and strategy.k > sentences:
         raise DesiderataError(
             f"A round goes on while {strategy.k} sentences are undecided (Eq. 10), and there are {sentences}: give "
             "more anchors, or a smaller k."
         )
-    asked.trainer.key()  # at last, since it fetches an adapter where there is one
 
 
 def _strategy(config: Config) -> Strategy[PersonalizeState]:

@@ -1,53 +1,57 @@
-"""A run that begins as another did, and goes on otherwise: after a wrong click, or with another strategy."""
+"""What of a personalising campaign goes with its rounds when another begins as it did."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from desiderata.campaign import branching
 from desiderata.campaign.config import Config
-from desiderata.campaign.directory import open_store
-from desiderata.personalize.asked import Asked
-from desiderata.personalize.pictures import check_apart
+from desiderata.errors import DesiderataError
+from desiderata.personalize.asked import Asked, check_sentences
+from desiderata.personalize.strategies import STRATEGIES, make_strategy
 
 SHARED = ("references", "class")
 """Folders of a run with what every round learns from."""
 
 
-def branch(run: str | Path, path: str | Path, *, round: int | None = None, strategy: str | None = None) -> None:
-    """Make a run that shares the first rounds of another, which is left as it is.
-
-    Nothing is learnt or drawn anew for it. What the other run drew for its next round to choose from is taken over,
-    too, and what it chose is not. Weights get a second name rather than a copy, where the file system can.
+def going_on(config: Config, strategy: str | None) -> Config:
+    """Return the configuration with another strategy, which has those settings of the one before that it takes.
 
     Args:
-        run: The directory of a personalising campaign.
-        path: The directory of the new run, which must not exist or be empty.
-        round: The last round that both share; the last closed one by default.
-        strategy: What decides from there on, with the other run's `k`, `samples` and `rate`; as there by default.
+        config: That of the other run.
+        strategy: A name; None for the same strategy.
 
     Raises:
-        DesiderataError: There is no campaign, the round is not closed, files of it are gone, there is something at
-            `path`, or the strategy cannot go on from there.
+        DesiderataError: There is none of that name, or it cannot go on with this trainer and these sentences.
     """
-    source, place = Path(run), Path(path)
-    config = Config.read(source)
-    table = None if strategy is None else dict(config.strategy) | {"name": strategy}
-    asked = Asked.of(config if table is None else replace(config, strategy=table))
-    check_apart(place, asked.images)
-    store = open_store(source)
-    number = branching.last_shared(store, round)
-    store.close()
-    branching.branch(source, place, round=number, strategy=table, files=[*_files(source, number)])
+    if strategy is None or strategy == config.strategy.get("name"):
+        return config
+    if strategy not in STRATEGIES:
+        raise DesiderataError(f"No strategy is called {strategy!r}; choose from {', '.join(STRATEGIES)}.")
+    settings = {key: value for key, value in config.strategy.items() if key != "name"}
+    taken = {key: value for key, value in settings.items() if _takes(strategy, key, value)}
+    config = replace(config, strategy={"name": strategy, **taken})
+    check_sentences(Asked.of(config))
+    return config
 
 
-def _files(run: Path, number: int) -> Iterator[str]:
-    """Yield what a run keeps beside its record, as far as it belongs to a round or to what comes of it."""
+def files(run: Path, number: int) -> Iterator[str]:
+    """Yield what a run keeps beside its record: references, and what was drawn for rounds and chosen in them.
+
+    What is drawn for the next round to choose from is among it, as far as it is there, and what was chosen is not.
+    """
     folders = [run / name for name in SHARED]
     folders += [run / "rounds" / f"{one:03d}" for one in range(number + 1)]
-    after = run / "rounds" / f"{number + 1:03d}"
-    folders += [after / "candidates"]
+    folders += [run / "rounds" / f"{number + 1:03d}" / "candidates"]
     for path in (found for folder in folders for found in sorted(folder.rglob("*"))):
-        if path.is_file() and path.suffix != ".html":  # a page to pick from tells to pick for the other run
+        staged = path.name.startswith(".")  # by another process, which is about to rename it
+        if path.is_file() and not staged and path.suffix != ".html":  # a page tells to pick for the other run
             yield path.relative_to(run).as_posix()
-    yield (after / "candidates.safetensors").relative_to(run).as_posix()
+
+
+def _takes(strategy: str, key: str, value: Any) -> bool:
+    try:
+        make_strategy(strategy, **{key: value})
+    except DesiderataError:
+        return False
+    return True

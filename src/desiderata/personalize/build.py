@@ -10,11 +10,12 @@ from desiderata.campaign.directory import check_free, open_store
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Strategy
 from desiderata.campaign.store import Store
+from desiderata.files import check_outside
 from desiderata.foundation.picture_encoder import PictureEncoder, load_picture_encoder
 from desiderata.personalize.asked import Asked, check_before_loading
 from desiderata.personalize.learner import PART, PersonalizeLearner
 from desiderata.personalize.models import Models
-from desiderata.personalize.pictures import Reference, check_apart, find_references, read_references
+from desiderata.personalize.pictures import Reference, find_references, read_references
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.teaching import Progress
 from desiderata.threads import use_physical_cores
@@ -48,7 +49,7 @@ def create(
     """
     check_free(path)
     asked = Asked.of(config)
-    check_apart(path, asked.images)
+    check_outside(path, asked.images, "your pictures")
     check_before_loading(config, asked)
     use_physical_cores()
     models = models or Models.of(config)

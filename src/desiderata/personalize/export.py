@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from desiderata.campaign.branching import asked_by
 from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.files import staged_folder
@@ -72,7 +73,7 @@ def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_o
         origin={
             "base model": base_of(base.name),
             "trainer": name,
-            "strategy": campaign.strategy.name,
+            "strategy": ", then ".join(name for _, name in asked_by(campaign, number)),
             "round": number,
             "seed": campaign.config.seed,
             "judged by": ", ".join(map(base_of, judges)),

@@ -62,22 +62,6 @@ def reference_files(folder: Path) -> list[Path]:
     return files
 
 
-def check_apart(path: Path, images: Path) -> None:
-    """Make sure that nothing is written into the folder of the references.
-
-    Args:
-        path: What is to be written.
-        images: The folder.
-
-    Raises:
-        DesiderataError: It would lie in it.
-    """
-    if path.resolve().is_relative_to(images.resolve()):
-        raise DesiderataError(
-            f"{path} lies in the folder of your pictures, {images}, which is never written to: choose another place."
-        )
-
-
 def read_references(source: str | Path | Sequence[ImageLike], size: int) -> list[Reference]:
     """Read the pictures of the subject; nothing is written.
 

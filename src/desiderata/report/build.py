@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from desiderata.campaign.branching import asked_by
 from desiderata.campaign.images import read_image
 from desiderata.campaign.learner import Held
 from desiderata.campaign.loop import Campaign
@@ -20,6 +21,7 @@ from desiderata.describe.template import described, plain
 from desiderata.files import readable
 from desiderata.report.data import Asked, Confusion, Curve, FeatureMap, Report
 from desiderata.report.layout import Points, feature_map
+from desiderata.report.words import THEN, branched
 
 NAMES = {
     "genmqd": "GenMQD",
@@ -67,7 +69,7 @@ def of_campaign(
     figure = "test_accuracy" if any(one.part == "test" for one in held) else "validation_accuracy"
     curves = [curve for one in (campaign, *controls) if (curve := _curve(one, figure))]
     exchanges = campaign.exchanges()
-    remarks = [*notes]
+    remarks = [*notes, *branched(campaign.store.origin())]
     if figure == "validation_accuracy":
         remarks.append(
             "There are no test pictures, so accuracy is that on the validation pictures. Requests were chosen with "
@@ -109,9 +111,9 @@ def _curve(campaign: Campaign, figure: str) -> Curve | None:
     rounds = [round for round in campaign.rounds if figure in round.metrics]
     if not rounds:
         return None
-    name = str(campaign.config.strategy.get("name") or campaign.strategy.name)
+    name = THEN.join(NAMES.get(name, name) for _, name in asked_by(campaign))
     examples = np.array([round.examples for round in rounds])
-    return Curve(NAMES.get(name, name), examples, np.array([[round.metrics[figure] for round in rounds]]))
+    return Curve(name, examples, np.array([[round.metrics[figure] for round in rounds]]))
 
 
 def _asked(campaign: Campaign, gains: Mapping[str, Worth]) -> list[Asked]:

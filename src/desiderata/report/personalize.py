@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from desiderata.campaign.branching import asked_by
 from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.files import readable
@@ -21,6 +22,7 @@ from desiderata.report.html import environment
 from desiderata.report.page import WIDTHS
 from desiderata.report.personalize_choices import choices_of
 from desiderata.report.pictures import data_uri
+from desiderata.report.words import branched
 
 MOST_ROUNDS = 6
 """Shown beside each other; of more, the first and the last ones."""
@@ -68,7 +70,7 @@ def of_campaign(campaign: Campaign, *, title: str = "", command: str = "", notes
         beneath=words.alignments(campaign.rounds),
         sections=[_references(campaign), *_grid(campaign), *_curves(campaign), _choices(campaign), _end(campaign)],
         reproduce=_reproduce(campaign, command),
-        notes=[*notes, *_left_out(campaign)],
+        notes=[*notes, *branched(campaign.store.origin()), *_left_out(campaign)],
     )
 
 
@@ -157,8 +159,9 @@ def _curves(campaign: Campaign) -> list[Section]:
 
 def _choices(campaign: Campaign) -> Section:
     told = choices_of(campaign)
-    method = words.method(str(campaign.config.strategy.get("name", "")))
-    html = _html("choices", choices=told, method=method, meanings=list(words.EVIDENCE.values()))
+    asked = asked_by(campaign)
+    methods = [(through, sentence) for through, name in asked if (sentence := words.method(name))]
+    html = _html("choices", choices=told, methods=methods, meanings=list(words.EVIDENCE.values()))
     return Section("choices", "What it chose", html)
 
 

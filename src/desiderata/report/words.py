@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from desiderata.campaign.records import Origin
 from desiderata.report import intervals
 from desiderata.report.data import Asked, Curve, Report
 from desiderata.report.intervals import Interval
@@ -69,6 +70,9 @@ METHODS = {
     "TextInfluence": "asks for the sentence of a bank with the highest predicted gain, after what was asked before.",
 }
 """What each strategy does, by the name that reports give it."""
+
+THEN = ", then "
+"""Between the names of the strategies that asked one after the other in a run."""
 
 UNLABELLED = {"archive": "an archive", "generator": "a generator"}
 """The sources of pictures whose class nobody tells, in words."""
@@ -132,7 +136,16 @@ def meanings(asked: Iterable[Asked]) -> list[Evidence]:
 
 def methods(report: Report) -> list[tuple[str, str]]:
     """Return the methods that appear in a report and what each of them does, as far as that is known."""
-    return [(curve.method, METHODS[curve.method]) for curve in report.curves if curve.method in METHODS]
+    names = dict.fromkeys(name for curve in report.curves for name in curve.method.split(THEN))
+    return [(name, METHODS[name]) for name in names if name in METHODS]
+
+
+def branched(origin: Origin | None) -> list[str]:
+    """Return which rounds a run shares with another; nothing for a run that was not branched off."""
+    if origin is None:
+        return []
+    which = "Round 0 is that" if origin.round == 0 else f"Rounds 0 to {origin.round} are those"
+    return [f"{which} of {origin.run}, from which this run was branched."]
 
 
 def learnt(asked: Iterable[Asked]) -> str:
