@@ -50,7 +50,7 @@ def test_a_campaign_goes_on_otherwise(answered: Path, archive: Path, call: Call)
     ]
     assert call("report", "new")[0] == 0
     assert "desiderata branch run new" in Path("new/report.html").read_text()
-    assert "Rounds 0 to 1 are those of run, from which this run was branched." in Path("new/report.html").read_text()
+    assert "from run, whose rounds up to 1 are this run" in Path("new/report.html").read_text()
 
 
 def test_who_asked_stays_known(answered: Path, archive: Path, call: Call):
@@ -314,7 +314,7 @@ def test_the_report_and_the_card_tell_who_chose(taught: Path, call: Call, tmp_pa
     page = Path("new/report.html").read_text()
     assert "Up to round 1 it leaves it to a person to pick" in page
     assert "After that it takes the sentences whose best picture CLIP finds nearest" in page
-    assert "Rounds 0 to 1 are those of toy, from which this run was branched." in page
+    assert "from toy, whose rounds up to 1 are this run" in page
 
 
 def test_a_run_that_has_learnt_nothing_is_not_branched(taught: Path, call: Call, monkeypatch: pytest.MonkeyPatch):

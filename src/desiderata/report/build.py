@@ -69,7 +69,7 @@ def of_campaign(
     figure = "test_accuracy" if any(one.part == "test" for one in held) else "validation_accuracy"
     curves = [curve for one in (campaign, *controls) if (curve := _curve(one, figure))]
     exchanges = campaign.exchanges()
-    remarks = [*notes, *branched(campaign.store.origin())]
+    remarks = [*notes]
     if figure == "validation_accuracy":
         remarks.append(
             "There are no test pictures, so accuracy is that on the validation pictures. Requests were chosen with "
@@ -204,6 +204,7 @@ def _reproduce(campaign: Campaign, held: Sequence[Held], command: str) -> dict[s
     counts = [(part, sum(one.part == part for one in held)) for part in ("initial", "validation", "test")]
     told = {
         "Command": readable(command),
+        "Branched": branched(campaign.store.origin()),
         "Seed": str(config.seed),
         "Encoder": config.encoder or campaign.store.fact("embedding"),
         "Strategy": _settings(config.strategy),

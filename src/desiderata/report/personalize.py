@@ -70,7 +70,7 @@ def of_campaign(campaign: Campaign, *, title: str = "", command: str = "", notes
         beneath=words.alignments(campaign.rounds),
         sections=[_references(campaign), *_grid(campaign), *_curves(campaign), _choices(campaign), _end(campaign)],
         reproduce=_reproduce(campaign, command),
-        notes=[*notes, *branched(campaign.store.origin()), *_left_out(campaign)],
+        notes=[*notes, *_left_out(campaign)],
     )
 
 
@@ -208,6 +208,7 @@ def _reproduce(campaign: Campaign, command: str) -> dict[str, str]:
     second = str(config.prompts.get("second_encoder", ""))
     told = {
         "Command": readable(command),
+        "Branched": branched(campaign.store.origin()),
         "Seed": str(config.seed),
         "Base model": _settings(config.generator),
         "Judged by": ", ".join(filter(None, (config.encoder or campaign.store.fact("embedding"), second))),

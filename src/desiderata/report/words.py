@@ -140,12 +140,9 @@ def methods(report: Report) -> list[tuple[str, str]]:
     return [(name, METHODS[name]) for name in names if name in METHODS]
 
 
-def branched(origin: Origin | None) -> list[str]:
-    """Return which rounds a run shares with another; nothing for a run that was not branched off."""
-    if origin is None:
-        return []
-    which = "Round 0 is that" if origin.round == 0 else f"Rounds 0 to {origin.round} are those"
-    return [f"{which} of {origin.run}, from which this run was branched."]
+def branched(origin: Origin | None) -> str:
+    """Return which rounds a run shares with another; empty for a run that was not branched off."""
+    return f"from {origin.run}, whose rounds up to {origin.round} are this run's, too" if origin else ""
 
 
 def learnt(asked: Iterable[Asked]) -> str:
