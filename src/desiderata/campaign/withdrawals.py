@@ -36,8 +36,8 @@ def withdraw(connection: Connection, query: Query) -> Withdrawal:
     if last is not None and query.round <= last:
         raise CannotUndo(
             f"Query {query.id} cannot be undone any more, because its round {query.round} is closed and what follows "
-            "rests on it: go on with other pictures, or make a run without it with `desiderata branch`, of the round "
-            "before."
+            "rests on it: go on with other pictures, or make a run without it with `desiderata branch RUN NEW "
+            f"--round {query.round - 1}`."
         )
     if query.proposal.feature is not None:
         raise CannotUndo(f"Query {query.id} was answered by its own point, which nobody told: leave it.")
