@@ -97,6 +97,10 @@ class Decision:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+THEN = ", then "
+"""Between the names of strategies that asked one after the other in a run, for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a run was branched from.

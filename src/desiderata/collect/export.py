@@ -9,7 +9,7 @@ from pathlib import Path
 from desiderata.campaign import holding, recall
 from desiderata.campaign.branching import asked_by
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.records import Answer, Round
+from desiderata.campaign.records import THEN, Answer, Round
 from desiderata.collect import card
 from desiderata.collect.learner import CollectLearner
 from desiderata.collect.trained import WEIGHTS, last_fitted
@@ -58,7 +58,7 @@ def _card(campaign: Campaign, learner: CollectLearner, last: Round, answers: Seq
     examples |= {"collected": len(answers), "images": sum(bool(answer.image) for answer in answers)}
     origin = {
         "round": last.number,
-        "strategy": ", then ".join(name for _, name in asked_by(campaign, last.number)),
+        "strategy": THEN.join(name for _, name in asked_by(campaign, last.number)),
         "seed": campaign.config.seed,
         "examples": examples,
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from desiderata.campaign.branching import asked_by
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.records import THEN
 from desiderata.errors import DesiderataError
 from desiderata.files import staged_folder
 from desiderata.personalize.card import FILE, GeneratorCard, base_of, licence_of
@@ -73,7 +74,7 @@ def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_o
         origin={
             "base model": base_of(base.name),
             "trainer": name,
-            "strategy": ", then ".join(name for _, name in asked_by(campaign, number)),
+            "strategy": THEN.join(name for _, name in asked_by(campaign, number)),
             "round": number,
             "seed": campaign.config.seed,
             "judged by": ", ".join(map(base_of, judges)),

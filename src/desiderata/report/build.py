@@ -13,7 +13,7 @@ from desiderata.campaign.branching import asked_by
 from desiderata.campaign.images import read_image
 from desiderata.campaign.learner import Held
 from desiderata.campaign.loop import Campaign
-from desiderata.campaign.records import Answer, Exchange
+from desiderata.campaign.records import THEN, Answer, Exchange
 from desiderata.collect.learner import CollectLearner
 from desiderata.collect.realised import Worth, realised_gains
 from desiderata.describe.bridge import Bridge
@@ -21,7 +21,7 @@ from desiderata.describe.template import described, plain
 from desiderata.files import readable
 from desiderata.report.data import Asked, Confusion, Curve, FeatureMap, Report
 from desiderata.report.layout import Points, feature_map
-from desiderata.report.words import THEN, branched
+from desiderata.report.words import branched
 
 NAMES = {
     "genmqd": "GenMQD",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.campaign.records import Origin
+from desiderata.campaign.records import THEN, Origin
 from desiderata.report import intervals
 from desiderata.report.data import Asked, Curve, Report
 from desiderata.report.intervals import Interval
@@ -70,9 +70,6 @@ METHODS = {
     "TextInfluence": "asks for the sentence of a bank with the highest predicted gain, after what was asked before.",
 }
 """What each strategy does, by the name that reports give it."""
-
-THEN = ", then "
-"""Between the names of the strategies that asked one after the other in a run."""
 
 UNLABELLED = {"archive": "an archive", "generator": "a generator"}
 """The sources of pictures whose class nobody tells, in words."""
