@@ -14,8 +14,10 @@ from contracts.tiny_clip import tiny_clip
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.bench import personalize as bench
 from desiderata.bench.personalize import Plan, run_cell, run_plan
+from desiderata.bench.personalize_cell import Ground, run_task
 from desiderata.bench.personalize_keeping import candidates_kept, sheet_rows
-from desiderata.bench.personalize_results import Table, relative_change
+from desiderata.bench.personalize_perfect import DrawnAsAsked
+from desiderata.bench.personalize_results import Table, name_of, relative_change
 from desiderata.bench.personalize_shapes import sd14_modules
 from desiderata.bench.personalize_sight import Eye
 from desiderata.bench.personalize_speed import measure, models, write_speed
@@ -24,6 +26,8 @@ from desiderata.bench.personalize_summary import write_summary
 from desiderata.bench.personalize_tables import tables
 from desiderata.bench.personalize_task import Task
 from desiderata.bench.personalize_variants import ANCHORS, Settings, anchors_named, variants
+from desiderata.campaign.loop import Campaign
+from desiderata.campaign.records import Proposal, Query
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import Generator
@@ -31,6 +35,7 @@ from desiderata.foundation.judge import Chances
 from desiderata.foundation.judge_network import JudgeConfig, JudgeNetwork, save_network
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize import anchors as pools
+from desiderata.personalize.anchors import anchors_of
 from desiderata.personalize.trainers import recipe as recipes
 from desiderata.training.judge_scenes import CONCEPTS, STYLES
 from desiderata.worlds.moji.scene import BACKGROUNDS
@@ -74,6 +79,7 @@ MANY = (
     "dreambooth-lower-rate",
     "uncertainty-balance-steady",
     "textual-inversion",
+    "random-answered",
 )
 
 
@@ -361,6 +367,34 @@ def test_perfect_pictures_are_measured_as_all_others(tmp_path: Path):
         assert row["identity"] > 0.9
         assert row["leak"] <= 0.1
         assert row["held_out"] > 0.3
+
+
+@pytest.mark.parametrize("name", ["fox", "sunset"])
+def test_answers_that_are_drawn_show_what_was_asked(name: str):
+    case = Case(name, 3)
+    settings = Settings()
+    task = Task("uncertainty-answered", case, 4, settings)
+    ground, oracle = Ground.of(settings), DrawnAsAsked(case, task.anchors, 48)
+    anchors = anchors_of(case.subject, task.anchors)
+    queries = [Query(f"q{n}", 1, Proposal(case.subject.word, one.prompt), "open") for n, one in enumerate(anchors)]
+    pictures = [picture for query in queries for picture, _ in oracle.answer(query, np.random.default_rng(0))]
+    assert len({np.asarray(picture).tobytes() for picture in pictures}) == len(anchors)
+    wishes = [case.wish(one.template) for one in anchors]
+    seen = Eye(ground.judge, case).figures([np.asarray(picture) for picture in pictures], wishes)
+    assert seen["identity"] > 0.9
+    assert seen["right"] > 0.9
+
+
+def test_a_run_learns_from_the_answers_that_are_drawn(tiny: Settings, tmp_path: Path):
+    result = run_task(Task("random-answered", Case("crab", 100), 2, tiny), tmp_path)
+    assert [row["added"] for row in result["rounds"]] == [0, 1]
+    answers = [one for one in Campaign.open(tmp_path / "run").answers if one.image]
+    assert [one.source for one in answers] == ["drawn-as-asked"]
+
+
+def test_answers_that_are_drawn_are_named_so():
+    assert name_of("uncertainty-balance-answered") == "Uncertainty + Balance, answered as asked"
+    assert name_of("random-answered") == "Random, answered as asked"
 
 
 def test_a_relative_change_is_that_of_the_means_and_paired():

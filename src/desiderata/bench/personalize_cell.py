@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desiderata.bench.personalize_keeping import keep_pictures
-from desiderata.bench.personalize_perfect import perfect_result
+from desiderata.bench.personalize_perfect import DrawnAsAsked, perfect_result
 from desiderata.bench.personalize_sight import Eye
-from desiderata.bench.personalize_task import PERFECT, SMALL, Task
+from desiderata.bench.personalize_task import ANSWERED, PERFECT, SMALL, Task
 from desiderata.bench.personalize_variants import Settings
 from desiderata.campaign.config import FILE, Config
 from desiderata.campaign.loop import Campaign
@@ -170,6 +170,8 @@ def _settled(campaign: Campaign) -> Campaign:
 
 
 def _oracle(task: Task, campaign: Campaign, ground: Ground) -> Oracle:
+    if task.method in ANSWERED:
+        return DrawnAsAsked(task.case, task.anchors, ground.models.generator.size)
     if not task.method.startswith("human"):
         return OwnSamples(campaign)
     wishes = {

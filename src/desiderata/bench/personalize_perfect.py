@@ -1,5 +1,6 @@
-"""What pictures get that are exactly what was asked for: how far every figure can go with these judges."""
+"""Pictures that are exactly what was asked for: how far every figure can go, and what they teach as answers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from desiderata.bench.personalize_sight import Eye
 from desiderata.bench.personalize_subjects import SMALLEST, Case
+from desiderata.campaign.images import ImageLike
+from desiderata.campaign.records import Query
 from desiderata.measure.alignment import align_embedded
 from desiderata.personalize.anchors import Anchor, anchors_of
 from desiderata.personalize.subject import SLOT
@@ -50,6 +53,26 @@ def perfect_result(task: "Task", ground: "Ground") -> dict[str, Any]:
         "stopped": "",
         "trainer": {},
     }
+
+
+class DrawnAsAsked:
+    """Answers each query with a drawn picture of what its sentence says, in place of the generator's own.
+
+    Args:
+        case: The subject and the seed of its pictures.
+        templates: All directions that may be asked.
+        size: Of the generator's pictures.
+    """
+
+    name = "drawn-as-asked"
+
+    def __init__(self, case: Case, templates: Sequence[str], size: int) -> None:
+        self._case, self._size = case, size
+        self._directions = {anchor.prompt: anchor for anchor in anchors_of(case.subject, templates)}
+
+    def answer(self, query: Query, rng: np.random.Generator) -> Sequence[tuple[ImageLike, str | None]]:
+        """Return the picture, the same for the same sentence; `rng` is not drawn from."""
+        return [(_drawn(self._case, self._directions[query.text], 0, self._size), None)]
 
 
 def _drawn(case: Case, prompt: Anchor, number: int, size: int) -> NDArray[np.uint8]:

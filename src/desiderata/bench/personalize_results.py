@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.bench.personalize_task import METHODS
+from desiderata.bench.personalize_task import ANSWERED, METHODS
 from desiderata.measure.intervals import Estimate, estimate
 
 Results = Sequence[Mapping[str, Any]]
@@ -40,6 +40,8 @@ _NAMES = {
 
 def name_of(strategy: str) -> str:
     """Return a strategy's name as people read it: "Uncertainty + Balance"."""
+    if strategy in ANSWERED:
+        return f"{name_of(ANSWERED[strategy])}, answered as asked"
     plain = strategy.removesuffix("-balance")
     return _NAMES.get(plain, plain) + (" + Balance" if plain != strategy else "")
 

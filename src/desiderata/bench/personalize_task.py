@@ -21,7 +21,11 @@ PERFECT = ("perfect", "perfect-decoded")
 """No strategies: pictures that are exactly what the test prompts ask for, measured as all others are, as they are and
 as the generator's autoencoder gives them back."""
 
-METHODS = (*STRATEGIES, *COMPARATORS, *PERFECT)
+ANSWERED = {f"{name}-answered": name for name in ("random", "uncertainty", "uncertainty-balance")}
+"""No strategies either: the same questions, answered with drawn pictures that are exactly what was asked for, as by
+somebody who has them. They tell what asking is worth from what the generator's own answers are worth."""
+
+METHODS = (*STRATEGIES, *COMPARATORS, *ANSWERED, *PERFECT)
 """Everything that a cell may run, by name."""
 
 FOLLOWING = {"dreambooth-equal-steps": "additions", "random-equal-weight": "weights"}
@@ -108,7 +112,7 @@ class Task:
     @property
     def strategy(self) -> dict[str, Any]:
         """The campaign's table `strategy`."""
-        settings, method = self.settings, self.method
+        settings, method = self.settings, ANSWERED.get(self.method, self.method)
         if method in {*COMPARATORS, *PERFECT, "dreambooth"}:
             return {"name": "dreambooth"}
         table: dict[str, Any] = {"name": method, "k": settings.k}
