@@ -67,6 +67,13 @@ def test_tell_records_pictures_labels_weights_and_closes_the_round(campaign: Cam
     assert exchanges[1].labels.tolist() == [CLASSES.index("ship")]
 
 
+def test_pictures_count_as_the_query_says_or_as_who_brings_them_says(campaign: Campaign):
+    one, two = campaign.ask()
+    assert [answer.weight for answer in campaign.tell(one, images(2), weight=1)] == [1.0, 1.0]
+    campaign.tell(two, images(1, 9), weight=0)
+    assert [answer.weight for answer in campaign.answers] == [1.0, 1.0, 0.0], "it is what is recorded"
+
+
 def test_one_picture_need_not_be_a_list(campaign: Campaign, tmp_path: Path):
     one, two = campaign.ask()
     a, b = images(2)
@@ -125,6 +132,8 @@ REFUSALS: dict[str, Callable[[Campaign], object]] = {
     "twice at once": lambda c: c.tell("r002-q02", images(1, 9) * 2),
     "held from the start": lambda c: c.tell("r002-q02", [RunningMean().held_images[0]]),
     "the second is no image": lambda c: c.tell("r002-q02", [*images(1, 9), b"<svg/>"]),
+    "a weight below 0": lambda c: c.tell("r002-q02", images(1, 9), weight=-1),
+    "a weight that is no number": lambda c: c.tell("r002-q02", images(1, 9), weight=float("nan")),
     "missing file": lambda c: c.tell("r002-q02", ["gone.png"]),
     "skip what was answered": lambda c: c.skip("r001-q01", "why"),
     "skip what was skipped": lambda c: c.skip("r002-q01", "why"),

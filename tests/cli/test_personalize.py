@@ -348,7 +348,7 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
     assert (told["waiting"], told["undone"]) == ([], 2)
     assert len(call("personalize", "pick", "run", right)[1]["picked"]) == 1
     assert call("personalize", "report", "run")[0] == 0
-    assert "picked and taken back before it was learnt." in Path("run/report.html").read_text()
+    assert "taken back before it was learnt." in Path("run/report.html").read_text()
     assert [answer.query_id for answer in Campaign.open("run").answers] == [drawn[1]["id"]]
     assert call(*(word.replace("run", "own") for word in made()))[0] == 0
     assert "chooses by itself" in call("personalize", "undo", "own")[1]["error"]
@@ -632,9 +632,9 @@ def test_each_half_points_to_the_other(run: Path, call: Call, tmp_path: Path):
     for words, meant in (
         (["status", "run"], "personalize status run"),
         (["report", "run"], "personalize report run"),
-        (["ask", "run"], "personalize run run"),
+        (["ask", "run"], "personalize ask run"),
         (["export", "run", "x"], "personalize export run"),
-        (["tell", "run", "r001-q01", "x.png"], "personalize pick run"),
+        (["tell", "run", "r001-q01", "x.png"], "personalize tell run"),
         (["personalize", "status", "collects"], "status collects"),
         (["personalize", "run", "collects"], "run collects"),
         (["personalize", "sample", "collects", "x"], "predict collects"),

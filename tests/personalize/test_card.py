@@ -1,6 +1,7 @@
 """The card of an exported generator."""
 
 import ast
+from dataclasses import replace
 
 import pytest
 
@@ -40,3 +41,16 @@ def test_the_base_that_a_card_loads_draws_with_plain_diffusers():
 
 def test_a_whole_pipeline_needs_nothing_but_diffusers():
     assert "desiderata" not in card("pipeline", BUNDLED).usage("out")
+
+
+def test_a_card_tells_what_was_learnt_from():
+    plain = card("pipeline", BUNDLED)
+    for own, brought, says in (
+        (0, 0, "from 4 reference pictures."),
+        (3, 0, "from 4 reference pictures, then from 3 of its own."),
+        (0, 2, "from 4 reference pictures, then from 2 brought for sentences that it asked about."),
+        (3, 2, "then from 3 of its own and 2 brought for sentences that it asked about."),
+    ):
+        text = replace(plain, own=own, brought=brought).to_markdown()
+        assert says in text
+        assert f"- pictures brought for its questions: {brought}\n" in text

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 
 from desiderata.campaign.images import ImageLike, as_list, digest_of, read_images, to_png
@@ -47,6 +48,7 @@ def check(
     images: ImageLike | Sequence[ImageLike],
     labels: Sequence[str | None] | str | None,
     source: str,
+    weight: float | None = None,
 ) -> tuple[list[Answer], list[bytes]]:
     """Look at everything and write nothing.
 
@@ -55,7 +57,7 @@ def check(
         a folder of photographs would fill the memory.
 
     Raises:
-        Refused: There are no images, the labels do not fit, or a picture is in the campaign already.
+        Refused: There are no images, the labels or the weight do not fit, or a picture is in the campaign already.
         UnreadableImage: An image is not one.
     """
     images = as_list(images)
@@ -65,6 +67,9 @@ def check(
         labels = [labels] * len(images)
     if len(labels) != len(images):
         raise Refused(f"{len(images)} images came with {len(labels)} labels: give one label for each image.")
+    weight = query.proposal.weight if weight is None else weight
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not (isfinite(weight) and weight >= 0):
+        raise Refused(f"The weight is {weight!r}, but must be a number of at least 0: a usual picture counts 1.")
     classes = store.fact("classes")
     for label in labels:
         if label is not None and label not in classes:
@@ -79,7 +84,7 @@ def check(
         owner = "another of these images" if digest in answers else store.owner(digest)
         if owner:
             raise Refused(f"{name} shows the same picture as {owner}: give a new one.")
-        answers[digest] = Answer(query.id, digest, label or query.label, query.proposal.weight, source)
+        answers[digest] = Answer(query.id, digest, label or query.label, float(weight), source)
         files.append(to_png(picture))
     return list(answers.values()), files
 

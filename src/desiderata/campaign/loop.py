@@ -190,6 +190,7 @@ class Campaign:
         labels: Sequence[str | None] | str | None = None,
         source: str = "person",
         *,
+        weight: float | None = None,
         settings: Mapping[str, Any] | None = None,
         close: bool = True,
     ) -> list[Answer]:
@@ -203,6 +204,7 @@ class Campaign:
             images: A picture or several, new to the campaign: files, bytes of files, or pixels.
             labels: What each shows, or one label for all; None stands for the class asked for.
             source: Who answered.
+            weight: How much each picture counts in fitting, at least 0; what the query says by default.
             settings: What an oracle had been told besides the query, as `Oracle` has it.
             close: Whether to close the round if nothing of it is open any more.
 
@@ -210,12 +212,13 @@ class Campaign:
             What was recorded.
 
         Raises:
-            Refused: The query is not open, a label is no class, or a picture is known already.
+            Refused: The query is not open, a label is no class, a picture is known already, or the weight makes no
+                sense.
             UnreadableImage: A file is not a picture.
             RoundNotClosed: It is recorded, but the round that it completes could not be closed.
         """
         found = gate.find_open(self.store, query)
-        answers, files = gate.check(self.store, found, images, labels, source)
+        answers, files = gate.check(self.store, found, images, labels, source, weight)
         decision = Decision(source, settings or {})
         self.store.add_answers(found, answers, files, gate.names_of(images), decision)
         if close:

@@ -12,7 +12,7 @@ from desiderata.errors import DesiderataError
 FILE = "campaign.toml"
 """As `campaign.config.FILE`, which is not imported here, since help is to answer at once."""
 
-TEACHING = {"new": "run", "ask": "run", "tell": "pick", "skip": "pick"}
+TEACHING = {"new": "run"}
 """What a command is called where a generator is taught, if not the same."""
 
 COLLECTING = {"sample": "predict", "pick": "tell"}

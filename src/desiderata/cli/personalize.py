@@ -1,4 +1,4 @@
-"""`desiderata personalize run | pick | undo | status`: a generator that is taught chooses what else to learn from."""
+"""`desiderata personalize run | pick | status`: a generator that is taught chooses what else to learn from."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,15 +7,15 @@ import typer
 
 from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
+from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, undo
 from desiderata.cli.personalize_new import new
-from desiderata.cli.personalize_pick import files_picked, how_to_pick, write_candidates
+from desiderata.cli.personalize_pick import files_picked, how_to_pick, open_queries, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
 from desiderata.cli.taught import ROUNDS, TaughtRun, by_hand, figures, next_words, opened, show_rounds, why_stopped
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
-    from desiderata.campaign.records import Query
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command()(new)
     group.command(name="run")(run_)
-    for one in (pick, undo, status, sample, export, report):
+    for one in (pick, ask, tell, skip, undo, status, sample, export, report):
         group.command()(one)
     group.command(name="branch")(branch_taught)
     app.add_typer(group, name="personalize")
@@ -55,7 +55,7 @@ def run_(
             campaign.run(OwnSamples(campaign), rounds, told.decided)
         elif done < rounds and campaign.ask():
             write_candidates(campaign, run)
-    closed, still_open, why = campaign.rounds, _open(campaign), why_stopped(campaign)
+    closed, still_open, why = campaign.rounds, open_queries(campaign), why_stopped(campaign)
     if json:
         show_json(
             {
@@ -120,28 +120,6 @@ def pick(
     print(next_words(campaign, run))
 
 
-def undo(run: TaughtRun, json: AsJson = False) -> None:
-    """Take back what was picked while it is not learnt: stop `pick` with Ctrl-C. The record keeps that it was.
-
-    JSON: run, withdrawn [{id, text}], open [{id, text, pictures}] (to pick from).
-    """
-    from desiderata.campaign.loop import Campaign
-    from desiderata.personalize.picking import unpick
-
-    campaign = Campaign.open(run)
-    _check_by_hand(campaign)
-    withdrawn = unpick(campaign)
-    if json:
-        told = [{"id": query.id, "text": query.text} for query in withdrawn]
-        show_json({"run": str(run), "withdrawn": told, "open": _open(campaign)})
-        return
-    for query in withdrawn:
-        print(f"  {query.id}  {query.text}")
-    what = count(len(withdrawn), "sentence")
-    print(f"Taken back: the pictures of {what}." if withdrawn else "Taken back: that none was picked.")
-    _show_open(campaign, run, _open(campaign))
-
-
 def status(run: TaughtRun, json: AsJson = False) -> None:
     """Print how far a run has come. Loads no model.
 
@@ -159,7 +137,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
 
     campaign = Campaign.open(run)
     config, rounds, references = campaign.config, campaign.rounds, len(campaign.store.held())
-    still_open, why = _open(campaign), why_stopped(campaign)
+    still_open, why = open_queries(campaign), why_stopped(campaign)
     if json:
         show_json(
             {
@@ -186,7 +164,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         if origin := origin_words(campaign.store):
             print(origin)
         if undone := taken_back(campaign):
-            print(f"{count(undone, 'picture')} picked and taken back.")
+            print(f"{count(undone, 'picture')} taken back before it was learnt.")
     else:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:
@@ -214,16 +192,6 @@ def _check_by_hand(campaign: "Campaign") -> None:
         )
 
 
-def _open(campaign: "Campaign") -> list[dict[str, Any]]:
-    from desiderata.personalize.answers import candidate_files
-
-    def told(query: "Query") -> dict[str, Any]:
-        files = [str(path) for path in candidate_files(campaign, query)] if query.text else []
-        return {"id": query.id, "text": query.text, "pictures": files}
-
-    return [told(query) for query in campaign.queries if query.status == "open"]
-
-
 def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
     """Return what was chosen for the round that is not closed yet, a row for each picture."""
     from desiderata.personalize.looking import unlearnt
@@ -236,7 +204,10 @@ def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
     if not by_hand(campaign):
         print(f"{count(len(still_open), 'picture')} chosen and not learnt yet.")
+        if brought := _waiting(campaign):
+            print(f"{count(len(brought), 'picture')} recorded and not learnt yet.")
         print(f"Next: {command('personalize', 'run', run)}")
+        print(bring_words(run))
         return
     for line in how_to_pick(campaign, run):
         print(line)

@@ -16,14 +16,18 @@ def commands(campaign: "Campaign") -> str:
         return ""
     name = own_name(campaign)
     lines = [branched(campaign, "personalize") or _new(campaign.config, name)]
-    from desiderata.personalize.looking import choices
+    from desiderata.personalize.looking import choices, is_brought
 
     shared = shared_rounds(campaign)
     rounds = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
+    later = {query.id: query for query in campaign.queries if query.round > shared}
+    told = [(later[one.query_id], one) for one in campaign.answers if one.image and one.query_id in later]
+    if any(is_brought(query, answer) for query, answer in told):
+        asked = command("personalize", "ask", name)
+        lines += [asked, f"{command('personalize', 'tell', name)} ID PICTURES  # and ask again, round after round"]
     if rounds > shared:
         lines.append(command("personalize", "run", name, "--rounds", rounds))
-    later = {query.id for query in campaign.queries if query.round > shared}
-    if any(answer.source == "person" and answer.query_id in later for answer in campaign.answers):
+    if any(answer.source == "person" and not is_brought(query, answer) for query, answer in told):
         lines.append(f"{command('personalize', 'pick', name)} PICTURES  # after each round")
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.output import called, count
 from desiderata.cli.taught import write_picture
@@ -11,6 +11,7 @@ from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Query
 
 SIDE = 128
 """Of the pictures on the sheet, in pixels."""
@@ -92,6 +93,17 @@ def files_picked(campaign: "Campaign", pictures: Sequence[Path]) -> list[Path]:
     from desiderata.worlds.folder import files_among
 
     return files_among([_meant(campaign, path) for path in pictures])
+
+
+def open_queries(campaign: "Campaign") -> list[dict[str, Any]]:
+    """Return the open queries with the files of their pictures, as JSON has them."""
+    from desiderata.personalize.answers import candidate_files
+
+    def told(query: "Query") -> dict[str, Any]:
+        files = [str(path) for path in candidate_files(campaign, query)] if query.text else []
+        return {"id": query.id, "text": query.text, "pictures": files}
+
+    return [told(query) for query in campaign.queries if query.status == "open"]
 
 
 def _meant(campaign: "Campaign", path: Path) -> Path:

@@ -179,14 +179,15 @@ def show_rounds(campaign: "Campaign") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from desiderata.personalize.looking import own_pictures
+    from desiderata.personalize.looking import gathered
 
     rounds, given = campaign.rounds, count(len(campaign.store.held()), "reference")
     known = [key for key in FIGURES if any(key in one.metrics for one in rounds)]
     table = Table("round", "learnt from", *(FIGURES[key] for key in known), box=None)
-    for one, own in zip(rounds, own_pictures(campaign), strict=True):
+    for one, learnt in zip(rounds, gathered(campaign), strict=True):
         values = [shown(key, one.metrics[key]) if key in one.metrics else "–" for key in known]
-        more = f" + {own} of its own" if own else ""
+        more = f" + {learnt.own} of its own" if learnt.own else ""
+        more += f" + {learnt.brought} brought" if learnt.brought else ""
         slower = f" at {one.metrics['pace']:.3g} × the rate" if "pace" in one.metrics else ""
         table.add_row(str(one.number), given + more + slower, *values)
     Console().print(table)

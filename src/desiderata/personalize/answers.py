@@ -15,7 +15,7 @@ from desiderata.campaign.records import Query
 from desiderata.errors import DesiderataError
 from desiderata.personalize.candidates import candidate_name
 from desiderata.personalize.drawing import BLANKED, PASSED, kept, kept_picture
-from desiderata.personalize.looking import shelf_of
+from desiderata.personalize.looking import OWN, shelf_of
 
 NOT_PICKED = "Not picked."
 
@@ -27,7 +27,7 @@ class OwnSamples:
         campaign: A personalising campaign.
     """
 
-    name = "self"
+    name = OWN
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign

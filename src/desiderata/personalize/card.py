@@ -62,6 +62,7 @@ class GeneratorCard:
         figures: What it was worth when its round was closed.
         origin: Where it comes from: trainer, strategy, seed, round, encoder.
         sampling: How it is sampled: steps and guidance.
+        brought: How many pictures it has learnt from that were brought for sentences it asked about.
     """
 
     form: str
@@ -73,6 +74,7 @@ class GeneratorCard:
     figures: Mapping[str, float]
     origin: Mapping[str, str | int]
     sampling: Mapping[str, float]
+    brought: int = 0
 
     def usage(self, folder: str) -> str:
         """Return the lines of Python with which plain diffusers draws the subject from what lies in `folder`."""
@@ -112,7 +114,9 @@ class GeneratorCard:
         if self.base in MODELS and MODELS[self.base].bundled:
             licence += f" {ATTRIBUTION}"
         given = f"{self.references} reference picture{'s' * (self.references != 1)}"
-        own = f", then from {self.own} of its own" if self.own else ""
+        more = [f"{self.own} of its own"] if self.own else []
+        more += [f"{self.brought} brought for sentences that it asked about"] if self.brought else []
+        then = f", then from {' and '.join(more)}" if more else ""
         return f"""---
 {said}
 tags: ["desiderata", "personalization"]
@@ -121,7 +125,7 @@ tags: ["desiderata", "personalization"]
 # {self.subject.named()}
 
 {_WHAT[self.form]} that knows one {"thing" if self.subject.kind == "object" else "style"} more than its base model, by
-the name "{self.subject.named()}". It was taught from {given}{own}.
+the name "{self.subject.named()}". It was taught from {given}{then}.
 
 ```python
 {self.usage("FOLDER")}
@@ -136,6 +140,7 @@ the name "{self.subject.named()}". It was taught from {given}{own}.
 {origin}
 - reference pictures: {self.references}
 - pictures of its own learnt from: {self.own}
+- pictures brought for its questions: {self.brought}
 - made with: desiderata {__version__}
 
 ## Licence

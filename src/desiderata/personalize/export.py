@@ -10,6 +10,7 @@ from desiderata.errors import DesiderataError
 from desiderata.files import staged_folder
 from desiderata.personalize.card import FILE, GeneratorCard, base_of, licence_of
 from desiderata.personalize.learner import PersonalizeLearner
+from desiderata.personalize.looking import gathered
 
 SMALL = {"dreambooth-lora": "lora", "textual-inversion": "embedding"}
 """Trainers of which what was learnt is a file of its own, and what that is."""
@@ -62,14 +63,15 @@ def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_o
     pace = closed.metrics.get("pace", 1.0)
     judges = filter(None, (learner.encoder.name, campaign.config.prompts.get("second_encoder")))
     usual = "adapted" if name == "ip-adapter" else "pipeline"
-    rounds = {query.id: query.round for query in campaign.queries}
+    learnt = gathered(campaign)[number]
     return GeneratorCard(
         form=SMALL[name] if learnt_only else usual,
         subject=learner.subject,
         base=base_of(base.name),
         licence=licence_of(base.name),
         references=len(learner.references),
-        own=sum(bool(answer.image) for answer in campaign.answers if rounds[answer.query_id] <= number),
+        own=learnt.own,
+        brought=learnt.brought,
         figures=closed.metrics,
         origin={
             "base model": base_of(base.name),

@@ -156,7 +156,12 @@ class PersonalizeLearner:
 
     def state(self, exchanges: Sequence[Exchange], round: int) -> PersonalizeState:
         """Return the directions that are left, and how pictures are drawn for them."""
-        used = {one.query.text for one in exchanges if one.query.status == "answered"}
+        # What a person picks among is skipped when it is not picked, and may be picked later.
+        used = {
+            one.query.text
+            for one in exchanges
+            if one.query.status == "answered" or "candidate" in one.query.proposal.evidence
+        }
         anchors = remaining(self.anchors, used)
         centre = self.reference_features.mean(0)
 

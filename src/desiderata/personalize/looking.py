@@ -1,6 +1,6 @@
 """What a personalising campaign has drawn and decided, for people and reports; no model is loaded for it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,27 @@ from numpy.typing import NDArray
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.recorded import WeightsGone
-from desiderata.campaign.records import Query
+from desiderata.campaign.records import Answer, Query
 from desiderata.errors import DesiderataError
 from desiderata.personalize.measurement import Measurement, measured_folder
 from desiderata.personalize.selection import Selection, selections
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.tensors import about
+
+OWN = "self"
+"""The source of a picture that its strategy chose among the generator's own."""
+
+
+class Gathered(NamedTuple):
+    """What a round had learnt from beside the references.
+
+    Attributes:
+        own: Pictures of the generator's own.
+        brought: Pictures that somebody brought for a sentence that it asked about.
+    """
+
+    own: int
+    brought: int
 
 
 def shelf_of(campaign: Campaign) -> Blobs:
@@ -52,7 +67,7 @@ def unlearnt(campaign: Campaign) -> list[Query]:
 
 
 def taken_back(campaign: Campaign) -> int:
-    """Return how many pictures were picked and taken back."""
+    """Return how many pictures were picked or brought, and taken back."""
     return sum(len(one.answers) for one in campaign.withdrawals)
 
 
@@ -74,11 +89,23 @@ def choices(campaign: Campaign) -> list[Selection]:
     return selections(shelf_of(campaign))
 
 
-def own_pictures(campaign: Campaign) -> list[int]:
-    """Return how many pictures of the generator's own every closed round had learnt from, beside the references."""
-    rounds = {query.id: query.round for query in campaign.queries}
-    came = [rounds[answer.query_id] for answer in campaign.answers if answer.image]
-    return [sum(number <= done.number for number in came) for done in campaign.rounds]
+def is_brought(query: Query, answer: Answer) -> bool:
+    """Return whether somebody brought a picture where the strategy had chosen one of the generator's own."""
+    return bool(answer.image) and "candidate" in query.proposal.evidence and answer.source != OWN
+
+
+def gathered(campaign: Campaign) -> list[Gathered]:
+    """Return how many pictures every closed round had learnt from beside the references."""
+    queries = {query.id: query for query in campaign.queries}
+    came = [(queries[answer.query_id], answer) for answer in campaign.answers if answer.image]
+    brought = [is_brought(query, answer) for query, answer in came]
+    return [
+        Gathered(
+            own=sum(query.round <= done.number and not mark for (query, _), mark in zip(came, brought)),
+            brought=sum(query.round <= done.number and mark for (query, _), mark in zip(came, brought)),
+        )
+        for done in campaign.rounds
+    ]
 
 
 def stopped(campaign: Campaign) -> Selection | None:

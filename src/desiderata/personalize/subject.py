@@ -132,6 +132,10 @@ class Subject:
         """Return it without the placeholder, as pictures are measured: "a toy in the snow"."""
         return template.replace(SLOT, self._filling(self.word))
 
+    def plain(self, sentence: str) -> str:
+        """Return a sentence that `prompt` made as `unedited` makes it, for a person to read."""
+        return sentence.replace(self._filling(self.named()), self._filling(self.word))
+
     def said(self, sentence: str) -> str:
         """Return what somebody typed with the subject's own words in place of "<subject>" or "{}"."""
         return self.prompt(sentence.replace(SAID, self.named()))

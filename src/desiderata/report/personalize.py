@@ -12,7 +12,7 @@ from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.files import readable
 from desiderata.personalize.answers import shelf_of
-from desiderata.personalize.looking import choices, measured_pictures, own_pictures, stopped, taken_back
+from desiderata.personalize.looking import choices, gathered, measured_pictures, stopped, taken_back
 from desiderata.personalize.pictures import find_references
 from desiderata.personalize.subject import Subject
 from desiderata.report import personalize_figures, svg
@@ -94,8 +94,16 @@ def _headline(campaign: Campaign) -> str:
     halted = stopped(campaign) is not None
     subject, references = Subject.read(campaign.config.subject), len(campaign.store.held())
     again = {query.round for query in campaign.queries if query.status == "answered" and not query.text}
-    added = own_pictures(campaign)[-1]
-    return words.headline(subject, references, campaign.rounds, added=added, again=len(again), stopped=halted)
+    learnt = gathered(campaign)[-1]
+    return words.headline(
+        subject,
+        references,
+        campaign.rounds,
+        added=learnt.own,
+        brought=learnt.brought,
+        again=len(again),
+        stopped=halted,
+    )
 
 
 def _references(campaign: Campaign, level: int = 2) -> Section:
@@ -191,7 +199,7 @@ def _left_out(campaign: Campaign) -> list[str]:
         if n
     ]
     if undone := taken_back(campaign):
-        said.append(f"{words.count(undone, 'picture')} picked and taken back before it was learnt.")
+        said.append(f"{words.count(undone, 'picture')} taken back before it was learnt.")
     if not any("ovf" in one.metrics for one in campaign.rounds):
         said.append("Nothing was measured, as the run was asked to draw no test pictures.")
     refused = [query for query in campaign.queries if query.status == "skipped" and query.proposal.evidence]

@@ -9,7 +9,7 @@ from desiderata.campaign.images import read_image
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Answer, Query, Round
 from desiderata.personalize.answers import candidates
-from desiderata.personalize.looking import choices
+from desiderata.personalize.looking import choices, is_brought
 from desiderata.personalize.selection import Direction, Selection
 from desiderata.report import personalize_words as words
 from desiderata.report.pictures import data_uri
@@ -27,12 +27,14 @@ class Chosen(NamedTuple):
         uri: The picture; "" while it is not recorded.
         drawn: All pictures of the sentence, and whether each is the chosen one.
         evidence: Name and value of what speaks for it.
+        brought: Whether somebody brought it, in place of one of those.
     """
 
     query: Query
     uri: str
     drawn: Sequence[tuple[str, bool]]
     evidence: Sequence[tuple[str, str]]
+    brought: bool = False
 
 
 class Choice(NamedTuple):
@@ -94,7 +96,8 @@ def _chosen(campaign: Campaign, query: Query, answer: Answer) -> Chosen:
     drawn = [
         (data_uri(one, TINY), np.array_equal(one, picture)) for _, one in sorted(candidates(campaign, query).items())
     ]
-    return Chosen(query, data_uri(picture, SIDE), drawn, words.evidence(query, answer.weight))
+    brought = is_brought(query, answer)
+    return Chosen(query, data_uri(picture, SIDE), drawn, words.evidence(query, answer.weight, brought), brought)
 
 
 def _awaited(campaign: Campaign, query: Query) -> Chosen:

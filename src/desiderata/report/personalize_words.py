@@ -113,6 +113,7 @@ def headline(
     rounds: Sequence[Round],
     *,
     added: int = 0,
+    brought: int = 0,
     again: int = 0,
     stopped: bool = False,
 ) -> str:
@@ -123,6 +124,7 @@ def headline(
         references: How many pictures of it were given.
         rounds: Those that are closed.
         added: How many of its own pictures it has learnt from.
+        brought: How many that were brought for sentences it asked about.
         again: In how many rounds it learnt the references anew, and nothing else.
         stopped: Whether it has asked for nothing more by itself.
 
@@ -134,8 +136,10 @@ def headline(
     pace = last.metrics.get("pace", 1.0)
     slower = f"at {pace:.3g} times the learning rate" if pace != 1 else ""
     own = ""
-    if added:
-        own = f"Then it learnt from {count(added, 'picture')} of its own" + (slower and f", {slower}")
+    if added or brought:
+        more = [f"{count(added, 'picture')} of its own"] if added else []
+        more += [f"{count(brought, 'picture')} brought for sentences that it asked about"] if brought else []
+        own = f"Then it learnt from {' and '.join(more)}" + (slower and f", {slower}")
     elif again:
         own = "Then it learnt them anew" + (f" {slower}" if slower else f", {count(again, 'time')}")
     taught = f"A generator was taught “{subject.named()}” from {given}."
@@ -186,13 +190,19 @@ def certainty(rounds: Sequence[Round]) -> list[str]:
     return said
 
 
-def evidence(query: Query, weight: float) -> list[tuple[str, str]]:
-    """Return name and value of what speaks for a choice, as far as it was measured."""
+def evidence(query: Query, weight: float, brought: bool = False) -> list[tuple[str, str]]:
+    """Return name and value of what speaks for a choice, as far as it was measured.
+
+    Args:
+        query: What was asked.
+        weight: How much the picture counts.
+        brought: Whether somebody brought it, so that it is not the one whose similarity was measured.
+    """
     found, rows = query.proposal.evidence, []
     if "overfitted_share" in found:
         drawn = int(found.get("candidates", 0))
         rows.append(("overfitted_share", f"{round(found['overfitted_share'] * drawn)} of {drawn}"))
-    picked = "candidate" not in found  # by a person: the similarity is that of another picture
+    picked = brought or "candidate" not in found  # by a person: the similarity is that of another picture
     for key, digits in (("entropy", 3), ("margin", 3), *([] if picked else [("similarity", 3)])):
         if key in found:
             rows.append((key, signed(found[key], digits) if key == "margin" else in_figure(key, found[key])))

@@ -1,0 +1,177 @@
+"""`desiderata personalize ask | tell | skip | undo`: a person brings pictures of what a generator asks about."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contracts.taught import ANCHORS, TEST, instant, lines, photos
+from desiderata.campaign.loop import Campaign
+from desiderata.cli import main
+from desiderata.personalize import build
+from desiderata.personalize.looking import Gathered, gathered
+
+Call = Callable[..., tuple[int, dict]]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Parts that take no time, the user's pictures, and two that were taken later."""
+    instant(monkeypatch)
+    photos(tmp_path / "photos")
+    lines(tmp_path / "anchors.txt", ANCHORS)
+    lines(tmp_path / "test.txt", TEST)
+    for number in (7, 8, 9):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"new-{number}.png")
+
+
+def made(call: Call, strategy: str = "uncertainty-balance", k: int = 2, run: str = "run") -> None:
+    words = ["--images", "photos", "--subject", "toy", "--setting", "on a wooden table", "--anchors", "anchors.txt"]
+    words += ["--test", "test.txt", "--pictures", "2", "--samples", "3", "--class-pictures", "1", "--seed", "3"]
+    words += ["--model", "painter", "--encoder", "judge", "--strategy", strategy, "--k", str(k)]
+    assert call("personalize", "new", run, *words)[0] == 0
+
+
+def test_a_person_answers_what_it_asks(call: Call, monkeypatch: pytest.MonkeyPatch):
+    made(call, "clip-feedback-balance")  # which does not stop by itself
+    status, said = call("personalize", "ask", "run")
+    assert status == 0
+    first, second = said["queries"]
+    assert (said["round"], said["closed"], said["stopped"]) == (1, None, None)
+    assert first["sentence"] == first["text"].replace("a sks toy", "a toy")
+    assert call("personalize", "ask", "run")[1] == said, "the same again"
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "open_run", lambda *_, **__: pytest.fail("models are loaded, which takes long"))
+        status, told = call("personalize", "tell", "run", first["id"], "new-7.png", "new-8.png")
+        assert (status, told["open"]) == (0, [second["id"]])
+        assert [(one["weight"], one["source"]) for one in told["answers"]] == [(1.0, "person")] * 2
+        assert call("personalize", "skip", "run", second["id"], "--reason", "no snow here")[1]["open"] == []
+    status, said = call("personalize", "ask", "run")
+    assert (said["closed"]["number"], said["round"]) == (1, 2)
+    assert {one["text"] for one in said["queries"]}.isdisjoint({first["text"], second["text"]}), "both leave the pool"
+    campaign = Campaign.open("run")
+    assert gathered(campaign) == [Gathered(0, 0), Gathered(0, 2)]
+    assert campaign.rounds[1].metrics["full_weight_steps"] == 2, "they count as references do"
+
+
+def test_pictures_of_its_own_stand_in_for_what_nobody_brought(call: Call, capsys: Capture):
+    made(call)
+    first, second = call("personalize", "ask", "run")[1]["queries"]
+    assert call("personalize", "tell", "run", first["id"], "new-7.png")[0] == 0
+    told = call("personalize", "status", "run")[1]
+    assert ([one["id"] for one in told["open"]], [one["id"] for one in told["waiting"]]) == (
+        [second["id"]],
+        [first["id"]],
+    )
+    assert main(["personalize", "status", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "1 picture chosen and not learnt yet.\n1 picture recorded and not learnt yet.\n" in out
+    assert "Or bring pictures of your own: `desiderata personalize ask run` tells of what." in out
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    assert gathered(Campaign.open("run"))[-1] == Gathered(1, 1)
+    assert {one.query_id: one.weight == 1 for one in Campaign.open("run").answers} == {
+        first["id"]: True,
+        second["id"]: False,
+    }
+    assert main(["personalize", "status", "run"]) == 0
+    assert "2 references + 1 of its own + 1 brought" in " ".join(capsys.readouterr().out.split())
+
+
+def test_people_are_told_what_to_do(call: Call, capsys: Capture):
+    made(call)
+    capsys.readouterr()
+    assert main(["personalize", "ask", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "Round 1. Please bring a picture of each:\n  r001-q01  " in out
+    assert "that it drew show what surrounds it in your pictures instead" in out
+    assert "sks" not in out
+    assert "desiderata personalize tell run ID FILES" in out
+    assert "desiderata personalize run run --rounds 1" in out
+    assert main(["personalize", "tell", "run", "r001-q01", "new-7.png"]) == 0
+    assert capsys.readouterr().out == "r001-q01: 1 picture recorded. 1 still open in this round.\n"
+    assert main(["personalize", "skip", "run", "r001-q02", "--reason", "no snow here"]) == 0
+    out = capsys.readouterr().out
+    assert "`desiderata personalize ask run` learns; until then `desiderata personalize undo run r001-q02`" in out
+    assert main(["personalize", "undo", "run", "r001-q02"]) == 0
+    assert capsys.readouterr().out.endswith("Taken back: it is open again.\n")
+    assert main(["personalize", "skip", "run", "r001-q02", "--reason", "still none"]) == 0
+    capsys.readouterr()
+    assert main(["personalize", "ask", "run"]) == 0
+    assert "Round 1 is closed: TXT-ALN " in capsys.readouterr().out
+
+
+def test_what_was_told_is_taken_back_by_its_name(call: Call):
+    made(call)
+    assert "there is none that is not learnt yet" in call("personalize", "undo", "run")[1]["error"]
+    query = call("personalize", "ask", "run")[1]["queries"][0]
+    assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0
+    assert f"give its id ({query['id']})" in call("personalize", "undo", "run")[1]["error"]
+    status, said = call("personalize", "undo", "run", query["id"])
+    assert (status, said["withdrawn"]) == (0, [{"id": query["id"], "text": query["text"]}])
+    assert query["id"] in [one["id"] for one in said["open"]]
+    assert call("personalize", "status", "run")[1]["undone"] == 1
+    assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0, "it is new to the run again"
+
+
+def test_it_says_when_nothing_more_is_asked(call: Call, capsys: Capture):
+    made(call, k=1)
+    assert call("personalize", "run", "run", "--rounds", "9")[1]["stopped"]
+    status, said = call("personalize", "ask", "run")
+    assert (status, said["queries"], said["stopped"][-1]) == (0, [], ".")
+    capsys.readouterr()
+    assert main(["personalize", "ask", "run"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Nothing is asked after round ")
+    assert out.endswith("Next: desiderata personalize report run\n")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "says"),
+    [
+        ("human", "`desiderata personalize pick run`"),
+        ("dreambooth-lower-rate", "--strategy uncertainty` makes"),
+    ],
+)
+def test_a_run_that_asks_nobody_says_so(call: Call, strategy: str, says: str):
+    made(call, strategy)
+    before = Campaign.open("run").history()
+    for words in (["ask", "run"], ["tell", "run", "r001-q01", "new-7.png"], ["skip", "run", "x", "--reason", "y"]):
+        status, said = call("personalize", *words)
+        assert (status, says in said["error"]) == (2, True)
+    assert Campaign.open("run").history() == before
+
+
+def test_pictures_that_are_known_are_not_told_again(call: Call):
+    made(call)
+    query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+    before = Campaign.open("run").history()
+    for files, says in (
+        (["new-7.png", "new-7.png"], "the same picture as another of these images"),
+        (["nosuch.png"], "nosuch.png"),
+    ):
+        status, said = call("personalize", "tell", "run", query, *files)
+        assert (status, says in said["error"]) == (2, True)
+    assert Campaign.open("run").history() == before
+
+
+def test_the_report_tells_who_brought_what(call: Call):
+    made(call)
+    first = call("personalize", "ask", "run")[1]["queries"][0]
+    assert call("personalize", "tell", "run", first["id"], "new-7.png")[0] == 0
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    assert call("personalize", "report", "run")[0] == 0
+    page = Path("run/report.html").read_text().replace("\xa0", " ")
+    said = "<em>1 picture</em> of its own and <em>1 picture</em> brought for sentences that it asked about"
+    assert said in page
+    assert page.count("<b>brought</b>") == page.count("<b>chosen</b>") == 1
+    assert "desiderata personalize tell run ID PICTURES" in page
+    assert "personalize pick" not in page
+    card = page[page.index("<b>brought</b>") :]
+    card = card[: card.index("</li>")]
+    assert "similarity" not in card
+    assert "the chosen one outlined" not in card
+    assert first["text"] in card
