@@ -23,9 +23,9 @@ from desiderata.bench.personalize_sight import Eye
 from desiderata.bench.personalize_speed import measure, models, write_speed
 from desiderata.bench.personalize_subjects import EVERY, Case, Wish, named
 from desiderata.bench.personalize_summary import write_summary
-from desiderata.bench.personalize_tables import tables
+from desiderata.bench.personalize_tables import ablation_table, tables
 from desiderata.bench.personalize_task import Task
-from desiderata.bench.personalize_variants import ANCHORS, Settings, anchors_named, variants
+from desiderata.bench.personalize_variants import ANCHORS, Settings, anchors_named, usual_value, variants
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Proposal, Query
 from desiderata.cli import main
@@ -412,8 +412,19 @@ def test_a_relative_change_is_that_of_the_means_and_paired():
 def test_an_ablation_has_a_table_and_a_drawing(tmp_path: Path):
     cells = [{**one, "variant": label} for label in ("0.005", "0.5") for one in CELLS]
     text = write_summary(cells, tmp_path, "lambda")
-    assert "| 0.5 | Uncertainty + Balance | 0.300 ± 0.762 |" in text
+    assert "| 0.5 | Uncertainty + Balance | 0.300 ± 0.762 (+0.000 ± 0.000) |" in text
+    assert "| 0.005 | Uncertainty + Balance | 0.300 ± 0.762 |" in text
+    assert "the difference to λ = 0.005, paired." in text
+    moved = [{**one, "variant": "0.5", "rounds": [{**row, "txt_aln": row["txt_aln"] - 0.1} for row in one["rounds"]]}
+             for one in CELLS]  # fmt: skip
+    text = ablation_table([*cells[: len(CELLS)], *moved], "λ", "0.005")
+    assert "| 0.5 | Uncertainty + Balance | 0.200 ± 0.762 (-0.100 ± 0.000) |" in text, "the subjects' spread cancels"
     assert {path.name for path in tmp_path.iterdir()} == {f"ablation-lambda.{end}" for end in ("csv", "md", "png")}
+
+
+def test_the_usual_value_of_an_ablation_is_known():
+    names = ("lambda", "anchors", "k", "sets", "m", "pace", "scale", "learning-rate")
+    assert [usual_value(name) for name in names] == ["0.005", "18", "3", "A", "10", "1", "1", ""]
 
 
 def test_anchors_come_in_several_sets():

@@ -149,6 +149,22 @@ class Table:
             return relative_change(one, other)
         return relative_change(*values)
 
+    def difference(self, other: "Table", strategy: str, figure: str) -> Estimate | None:
+        """Return by how much a figure of a strategy's last round is above that in another table.
+
+        Args:
+            other: Of the same kind, with other settings.
+            strategy: Which.
+            figure: A key of the rounds.
+
+        Returns:
+            The mean over the runs that both have, with its interval; None where there is no such run.
+        """
+        both = sorted(set(self._cells.get(strategy, ())) & set(other._cells.get(strategy, ())))
+        change = self.values(strategy, figure, -1, both) - other.values(strategy, figure, -1, both)
+        known = change[np.isfinite(change)]
+        return estimate(known) if len(known) else None
+
 
 def relative_change(a: NDArray[np.float64], b: NDArray[np.float64]) -> Estimate | None:
     """Estimate by which share the mean of `a` lies above that of `b`.

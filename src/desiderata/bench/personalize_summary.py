@@ -5,6 +5,7 @@ from pathlib import Path
 from desiderata.bench.personalize_figures import ablation_figure, grid_figure, map_figure, rounds_figure
 from desiderata.bench.personalize_results import Results, raw_csv
 from desiderata.bench.personalize_tables import ablation_table, tables
+from desiderata.bench.personalize_variants import usual_value
 from desiderata.files import write_text
 
 WHAT = {
@@ -35,7 +36,7 @@ def write_summary(results: Results, out: Path, ablation: str = "") -> str:
     """
     if ablation:
         name, what = f"ablation-{ablation}", WHAT.get(ablation, ablation)
-        text = ablation_table(results, what)
+        text = ablation_table(results, what, usual_value(ablation))
         write_text(out / f"{name}.csv", raw_csv(results))
         write_text(out / f"{name}.md", text)
         ablation_figure(results, what, out / f"{name}.png")

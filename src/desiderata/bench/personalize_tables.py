@@ -51,6 +51,14 @@ what a lower learning rate ended at, as a factor; *steps*: of the last training;
 is counted for the one that came first.
 """
 
+ABOUT_ABLATION = """\
+The last round of every run: a mean over subjects × seeds with its 95 % interval (Student's t), very wide for two. All
+runs of a subject and seed share the order of training and the noise that pictures are drawn from. *identity*: a judge
+network's probability that the subject is shown, or that the style is the one learnt; *leak*: the references'
+background, or what a style's reference shows, is there though it was not asked for; *added*: generated pictures
+learnt from; *stopped*: runs that stopped by themselves (Eq. 10).
+"""
+
 ABOUT_CONTROLS = """\
 *Equal steps* and *equal weights* are those of Uncertainty + Balance, beside the steady rate, too.
 """
@@ -138,25 +146,44 @@ def controls_table(results: Results) -> str:
     return markdown(["kind", "strategy", "against", "runs", "interval over", *names], lines) if lines else ""
 
 
-def ablation_table(results: Results, what: str) -> str:
-    """Return the last round of every variant, for objects and styles."""
+def ablation_table(results: Results, what: str, usual: str = "") -> str:
+    """Return the last round of every variant, for objects and styles.
+
+    Args:
+        results: Cells of an ablation.
+        what: Is turned.
+        usual: The variant that the others are compared with; empty for none.
+
+    Returns:
+        Markdown.
+    """
     variants = by_variant(results)
-    parts = [LEGEND]
+    against = f" In parentheses: the difference to {what} = {usual}, paired." if usual in variants else ""
+    parts = [ABOUT_ABLATION.strip() + against]
     for kind in KINDS:
-        lines = []
-        for label, cells in variants.items():
-            table = Table(cells, kind)
-            for strategy in table.strategies:
-                figures = [
-                    _estimate(table, strategy, figure, digits, -1) for figure, (_, digits) in ALIGNMENT.items()
-                ]
-                seen = [_estimate(table, strategy, figure, 3, -1) for figure in ("identity", "leak")]
-                stopped = sum(bool(cell["stopped"]) for cell in table.cells(strategy))
-                lines.append([label, name_of(strategy), *figures, *seen, f"{stopped}/{len(table.cells(strategy))}"])
+        found = {label: Table(cells, kind) for label, cells in variants.items()}
+        lines = [
+            _ablation_row(label, table, strategy, found.get(usual, table))
+            for label, table in found.items()
+            for strategy in table.strategies
+        ]
         if lines:
-            head = [what, "strategy", *(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓", "stopped"]
-            parts += [f"**{kind}s**", markdown(head, lines)]
+            names = (*(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓")
+            parts += [f"**{kind}s**", markdown([what, "strategy", *names, "added", "runs", "stopped"], lines)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _ablation_row(label: str, table: Table, strategy: str, usual: Table) -> list[str]:
+    cells, figures = table.cells(strategy), []
+    for figure in (*ALIGNMENT, "identity", "leak"):
+        said = _estimate(table, strategy, figure, 3)
+        if table is not usual:
+            apart = _said(table.difference(usual, strategy, figure), lambda value: f"{value:.3f}")
+            said += f" ({apart if apart.startswith('-') else f'+{apart}'})" if apart else ""
+        figures.append(said)
+    stopped = sum(bool(cell["stopped"]) for cell in cells)
+    added = _estimate(table, strategy, "added", 1)
+    return [label, name_of(strategy), *figures, added, str(len(cells)), f"{stopped}/{len(cells)}"]
 
 
 def _seen_table(table: Table) -> str:

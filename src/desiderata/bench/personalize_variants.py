@@ -148,15 +148,15 @@ ABLATIONS = {
     "lambda": ("rate", (0.0005, 0.005, 0.05, 0.5)),
     "anchors": ("anchors", ("moji-6", "moji-12", "moji", "moji-36")),
     "k": ("k", (1, 2, 3, 5)),
-    "m": ("samples", (5, 10, 20)),
     "sets": ("anchors", ("moji", "moji-b", "moji-c")),
+    "m": ("samples", (5, 10, 20)),
     "prior": ("prior", ("full", "published")),
     "learning-rate": ("learning_rate", (1e-4, 2e-4, 3e-4, 4.5e-4, 6e-4, 9e-4)),
     "pace": ("pace", (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)),
     "scale": ("scale", (0.4, 0.6, 0.8, 1.0)),
 }
-"""Which setting each ablation turns, and its values. The first five are the paper's; the others show how far what is
-found depends on the recipe of DreamBooth, on which it rests, and on those of comparators."""
+"""Which setting each ablation turns, and its values. The first four are the paper's; the others show how far what is
+found depends on the pictures drawn, on the recipe of DreamBooth, on which it rests, and on those of comparators."""
 
 
 def variants(ablation: str, settings: Settings, only: Sequence[str] = ()) -> dict[str, Settings]:
@@ -181,6 +181,11 @@ def variants(ablation: str, settings: Settings, only: Sequence[str] = ()) -> dic
             f"The ablation {ablation} does not turn to {', '.join(unknown)}: choose from {', '.join(every)}."
         )
     return {label: one for label, one in every.items() if not only or label in only}
+
+
+def usual_value(ablation: str) -> str:
+    """Return the value of an ablation that is the usual one, as people read it; empty where none is."""
+    return next((label for label, settings in _every(ablation, Settings()).items() if settings == Settings()), "")
 
 
 def _every(ablation: str, settings: Settings) -> dict[str, Settings]:
