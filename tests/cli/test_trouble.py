@@ -64,6 +64,18 @@ def test_a_kill_before_round_0_is_made_up_for(
     assert history("run") == history("whole")
 
 
+@pytest.mark.parametrize("part", ["images", "validation", "test"])
+def test_a_run_is_not_made_among_the_images(images: Path, tmp_path: Path, call: Call, part: str):
+    folder = images
+    if part != "images":
+        folder = shutil.copytree(images, tmp_path / part)
+    before = sorted(folder.rglob("*"))
+    words = ["--images", images, *([f"--{part}", folder] if part != "images" else []), "--encoder", "moji-clip"]
+    status, said = call("new", folder / "run", *words)
+    assert (status, "lies in the folder of your images" in said["error"]) == (2, True)
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_report_of_half_a_round(run: Path, archive: Path, tmp_path: Path, call: Call):
     call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "1")
     call("ask", run)

@@ -25,7 +25,7 @@ from desiderata.collect.start import LeftOut, Progress, start_from
 from desiderata.collect.state import CollectState
 from desiderata.describe.bank import SentenceBank, phrase_bank, read_captions, sort_captions
 from desiderata.errors import DesiderataError
-from desiderata.files import staged
+from desiderata.files import check_outside, staged
 from desiderata.foundation.encoder import Encoder, load_encoder
 from desiderata.randomness import stream
 from desiderata.threads import use_physical_cores
@@ -65,6 +65,10 @@ def create(path: Path, config: Config, progress: Progress | None = None) -> tupl
         DesiderataError: Something named does not exist or cannot be used. Nothing is left at `path` then.
     """
     check_free(path)
+    for part in ("images", "validation", "test"):
+        folder = config.world.get(part)
+        if folder and config.world.get("kind") == "folder":  # a run in it would be a class of the next one
+            check_outside(path, Path(folder), "your images")
     use_physical_cores()
     encoder = load_encoder(config.encoder)
     start = start_from(config.world, config.seed, encoder, progress)
