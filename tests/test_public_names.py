@@ -23,7 +23,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
         _ = desiderata.psychic
 
 
-@pytest.mark.parametrize("module", ["answers", "looking", "choosing"])
+@pytest.mark.parametrize("module", ["answers", "bringing", "looking", "choosing"])
 def test_a_taught_run_is_looked_at_without_torch(module: str):
     code = f"import sys, desiderata.personalize.{module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

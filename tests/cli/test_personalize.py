@@ -351,7 +351,7 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
     assert "taken back before it was learnt." in Path("run/report.html").read_text()
     assert [answer.query_id for answer in Campaign.open("run").answers] == [drawn[1]["id"]]
     assert call(*(word.replace("run", "own") for word in made()))[0] == 0
-    assert "chooses by itself" in call("personalize", "undo", "own")[1]["error"]
+    assert "nothing was told that is not learnt yet" in call("personalize", "undo", "own")[1]["error"]
 
 
 def same_pictures(one: list, other: list) -> bool:

@@ -10,11 +10,13 @@ from PIL import Image
 from contracts.taught import ANCHORS, TEST, instant, lines, photos
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import main
-from desiderata.personalize import build
+from desiderata.cli.personalize_again import commands
+from desiderata.personalize import bring, build
 from desiderata.personalize.looking import Gathered, gathered
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
+THINGS = ("guitar", "house", "kite", "drum")
 
 
 @pytest.fixture(autouse=True)
@@ -22,18 +24,31 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Parts that take no time, the user's pictures, and two that were taken later."""
     instant(monkeypatch)
     photos(tmp_path / "photos")
-    lines(tmp_path / "anchors.txt", ANCHORS)
     lines(tmp_path / "test.txt", TEST)
     for number in (7, 8, 9):
         pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"new-{number}.png")
 
 
-def made(call: Call, strategy: str = "uncertainty-balance", k: int = 2, run: str = "run") -> None:
-    words = ["--images", "photos", "--subject", "toy", "--setting", "on a wooden table", "--anchors", "anchors.txt"]
-    words += ["--test", "test.txt", "--pictures", "2", "--samples", "3", "--class-pictures", "1", "--seed", "3"]
+def made(call: Call, strategy: str = "uncertainty-balance", k: int = 2, kind: str = "object") -> None:
+    word, setting = ("toy", "on a wooden table") if kind == "object" else ("ink style", "a cat")
+    lines(Path("anchors.txt"), ANCHORS if kind == "object" else [f"a {thing} {{}}" for thing in THINGS])
+    words = [
+        "--images",
+        "photos",
+        "--subject",
+        word,
+        "--setting",
+        setting,
+        "--kind",
+        kind,
+        "--anchors",
+        "anchors.txt",
+    ]
+    words += ["--test", "test.txt", "--pictures", "2", "--samples", "3", "--seed", "3"]
+    words += ["--class-pictures", "1"] if kind == "object" else []
     words += ["--model", "painter", "--encoder", "judge", "--strategy", strategy, "--k", str(k)]
-    assert call("personalize", "new", run, *words)[0] == 0
+    assert call("personalize", "new", "run", *words)[0] == 0
 
 
 def test_a_person_answers_what_it_asks(call: Call, monkeypatch: pytest.MonkeyPatch):
@@ -69,7 +84,7 @@ def test_pictures_of_its_own_stand_in_for_what_nobody_brought(call: Call, capsys
     )
     assert main(["personalize", "status", "run"]) == 0
     out = capsys.readouterr().out
-    assert "1 picture chosen and not learnt yet.\n1 picture recorded and not learnt yet.\n" in out
+    assert "1 picture chosen and not learnt yet.\n1 picture recorded, not learnt yet.\n" in out
     assert "Or bring pictures of your own: `desiderata personalize ask run` tells of what." in out
     assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
     assert gathered(Campaign.open("run"))[-1] == Gathered(1, 1)
@@ -86,7 +101,7 @@ def test_people_are_told_what_to_do(call: Call, capsys: Capture):
     capsys.readouterr()
     assert main(["personalize", "ask", "run"]) == 0
     out = capsys.readouterr().out
-    assert "Round 1. Please bring a picture of each:\n  r001-q01  " in out
+    assert "Round 1. Please bring a picture of each, with your toy in it:\n  r001-q01  " in out
     assert "that it drew show what surrounds it in your pictures instead" in out
     assert "sks" not in out
     assert "desiderata personalize tell run ID FILES" in out
@@ -95,7 +110,11 @@ def test_people_are_told_what_to_do(call: Call, capsys: Capture):
     assert capsys.readouterr().out == "r001-q01: 1 picture recorded. 1 still open in this round.\n"
     assert main(["personalize", "skip", "run", "r001-q02", "--reason", "no snow here"]) == 0
     out = capsys.readouterr().out
-    assert "`desiderata personalize ask run` learns; until then `desiderata personalize undo run r001-q02`" in out
+    assert "`desiderata personalize ask run` closes; until then `desiderata personalize undo run r001-q02`" in out
+    assert main(["personalize", "status", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "1 picture recorded, 1 sentence skipped, not learnt yet; `desiderata personalize undo run ID` takes" in out
+    assert out.endswith("Next: desiderata personalize ask run\n")
     assert main(["personalize", "undo", "run", "r001-q02"]) == 0
     assert capsys.readouterr().out.endswith("Taken back: it is open again.\n")
     assert main(["personalize", "skip", "run", "r001-q02", "--reason", "still none"]) == 0
@@ -106,15 +125,19 @@ def test_people_are_told_what_to_do(call: Call, capsys: Capture):
 
 def test_what_was_told_is_taken_back_by_its_name(call: Call):
     made(call)
-    assert "there is none that is not learnt yet" in call("personalize", "undo", "run")[1]["error"]
+    assert "nothing was told that is not learnt yet" in call("personalize", "undo", "run")[1]["error"]
     query = call("personalize", "ask", "run")[1]["queries"][0]
     assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0
-    assert f"give its id ({query['id']})" in call("personalize", "undo", "run")[1]["error"]
+    assert f"give the id of one that was ({query['id']})" in call("personalize", "undo", "run")[1]["error"]
     status, said = call("personalize", "undo", "run", query["id"])
     assert (status, said["withdrawn"]) == (0, [{"id": query["id"], "text": query["text"]}])
     assert query["id"] in [one["id"] for one in said["open"]]
     assert call("personalize", "status", "run")[1]["undone"] == 1
     assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0, "it is new to the run again"
+    assert "For r001-q09 nothing was told" in call("personalize", "undo", "run", "r001-q09")[1]["error"]
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    late = call("personalize", "undo", "run", query["id"])[1]["error"]
+    assert "`desiderata personalize branch run NEW --round 0` makes a run that asks it anew" in late
 
 
 def test_it_says_when_nothing_more_is_asked(call: Call, capsys: Capture):
@@ -149,8 +172,13 @@ def test_pictures_that_are_known_are_not_told_again(call: Call):
     made(call)
     query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
     before = Campaign.open("run").history()
+    drawn, *_ = sorted(Path("run").glob("rounds/001/candidates/*/01.png"))
+    tested, *_ = sorted(Path("run").glob("rounds/*/test-*/*/*.png"))
     for files, says in (
         (["new-7.png", "new-7.png"], "the same picture as another of these images"),
+        (["new-7.png", "photos/1.png"], "photos/1.png shows what it learns from anyway"),
+        ([str(drawn)], "01.png was drawn by the generator"),
+        ([str(tested)], "was drawn by the generator"),
         (["nosuch.png"], "nosuch.png"),
     ):
         status, said = call("personalize", "tell", "run", query, *files)
@@ -168,10 +196,86 @@ def test_the_report_tells_who_brought_what(call: Call):
     said = "<em>1 picture</em> of its own and <em>1 picture</em> brought for sentences that it asked about"
     assert said in page
     assert page.count("<b>brought</b>") == page.count("<b>chosen</b>") == 1
-    assert "desiderata personalize tell run ID PICTURES" in page
-    assert "personalize pick" not in page
+    assert "personalize ask run\ndesiderata personalize tell run r001-q01 FILES\n" in page
+    assert "desiderata personalize run run --rounds 1" in page
+    assert "1 picture chosen, 1 brought" in page
     card = page[page.index("<b>brought</b>") :]
     card = card[: card.index("</li>")]
     assert "similarity" not in card
     assert "the chosen one outlined" not in card
     assert first["text"] in card
+
+
+def test_the_commands_that_make_a_run_again_tell_who_answered_what(call: Call):
+    made(call, "clip-feedback-balance", k=1)
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+    assert call("personalize", "tell", "run", query, "new-7.png")[0] == 0
+    query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+    assert call("personalize", "skip", "run", query, "--reason", "no snow here")[0] == 0
+    assert call("personalize", "ask", "run")[1]["round"] == 4
+    assert commands(Campaign.open("run")).splitlines()[1:] == [
+        "desiderata personalize run run --rounds 1",
+        "desiderata personalize ask run",
+        "desiderata personalize tell run r002-q01 FILES",
+        "desiderata personalize ask run",
+        "desiderata personalize skip run r003-q01 --reason 'no snow here'",
+        "desiderata personalize ask run",
+    ], "and nothing of a round that is only asked"
+
+
+def test_open_questions_are_shown_without_models(call: Call, monkeypatch: pytest.MonkeyPatch):
+    made(call)
+    said = call("personalize", "ask", "run")[1]
+    monkeypatch.setattr(build, "open_run", lambda *_, **__: pytest.fail("models are loaded, which takes long"))
+    assert call("personalize", "ask", "run")[1] == said
+
+
+def test_a_round_of_which_nothing_was_brought_says_so(call: Call, capsys: Capture):
+    made(call, "clip-feedback", k=1)
+    for number in (1, 2):
+        query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+        assert call("personalize", "skip", "run", query, "--reason", "none here")[0] == 0
+        capsys.readouterr()
+        assert main(["personalize", "ask", "run"]) == 0
+        assert f"Round {number} is closed, without anything to learn from: TXT-ALN" in capsys.readouterr().out
+    rounds = Campaign.open("run").rounds
+    assert rounds[1].metrics["txt_aln"] == rounds[0].metrics["txt_aln"]
+
+
+def test_a_round_beyond_the_usual_ones_is_gone_on_with_by_its_number(call: Call, capsys: Capture):
+    made(call, "clip-feedback", k=1)
+    assert call("personalize", "run", "run", "--rounds", "3")[0] == 0
+    assert call("personalize", "ask", "run")[1]["round"] == 4
+    capsys.readouterr()
+    assert main(["personalize", "status", "run"]) == 0
+    assert "Next: desiderata personalize run run --rounds 4\n" in capsys.readouterr().out
+
+
+def test_of_a_style_it_asks_in_other_words(call: Call, capsys: Capture):
+    made(call, kind="style")
+    capsys.readouterr()
+    assert main(["personalize", "ask", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "Please bring a picture of each, in your ink style:\n  r001-q01  a " in out
+    assert "that it drew show what your pictures show instead" in out
+    assert "sks" not in out
+
+
+def test_a_branch_says_how_what_was_brought_is_learnt(call: Call, capsys: Capture):
+    made(call, k=1)
+    query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+    assert call("personalize", "tell", "run", query, "new-7.png")[0] == 0
+    capsys.readouterr()
+    assert main(["personalize", "branch", "run", "other"]) == 0
+    assert "1 answer of run not learnt yet, and not in other: `desiderata personalize ask run`" in (
+        capsys.readouterr().out
+    )
+
+
+def test_pictures_are_brought_from_python(call: Call):
+    made(call, k=1)
+    query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+    campaign = build.open_run(Path("run"))
+    (answer,) = bring(campaign, query, "new-7.png")
+    assert (answer.weight, len(campaign.rounds)) == (1.0, 2), "it is learnt at once"

@@ -12,7 +12,7 @@ from sklearn.manifold import TSNE
 
 from desiderata.bench.personalize_keeping import Drawn, candidates_kept, sheet_rows, shown_prompts
 from desiderata.bench.personalize_results import BASELINE, KINDS, Results, Table, by_variant, name_of
-from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, METHODS, PERFECT
+from desiderata.bench.personalize_task import ANSWERED, COMPARATORS, FOLLOWED, METHODS, PERFECT
 from desiderata.bench.summary import FEWEST
 from desiderata.files import staged
 
@@ -210,9 +210,10 @@ def _course(axis: Axes, table: Table, strategy: str) -> None:
 
 
 def _line(strategy: str) -> dict[str, Any]:
-    plain = strategy.removesuffix("-balance")
-    dashed = f"{strategy}-balance" in METHODS  # the same with balance has the line
-    return {"color": _COLOURS.get(plain, _OTHER), "ls": "--" if dashed else "-", "lw": 1.6}
+    asking = ANSWERED.get(strategy, strategy)
+    dashed = f"{asking}-balance" in METHODS  # the same with balance has the line
+    known = {"color": _COLOURS.get(asking.removesuffix("-balance"), _OTHER), "ls": "--" if dashed else "-", "lw": 1.6}
+    return known | ({"ls": "-." if dashed else ":", "mfc": "white"} if asking != strategy else {})
 
 
 def _undecided(drawn: Drawn) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from math import isfinite
+from numbers import Real
 from pathlib import Path
 
 from desiderata.campaign.images import ImageLike, as_list, digest_of, read_images, to_png
@@ -68,7 +69,7 @@ def check(
     if len(labels) != len(images):
         raise Refused(f"{len(images)} images came with {len(labels)} labels: give one label for each image.")
     weight = query.proposal.weight if weight is None else weight
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not (isfinite(weight) and weight >= 0):
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not (isfinite(weight) and weight >= 0):
         raise Refused(f"The weight is {weight!r}, but must be a number of at least 0: a usual picture counts 1.")
     classes = store.fact("classes")
     for label in labels:

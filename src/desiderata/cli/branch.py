@@ -106,10 +106,19 @@ def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: b
         return
     print(f"{new}: {origin_words(campaign.store)[:-1]}; {name or 'another strategy'} decides from there on.")
     if left:
-        learns = command("personalize", "run", run) if campaign.config.half == "personalize" else command("ask", run)
+        learns = _learns(other, run)
         what = count(len(left), "answer")
         print(f"{what} of {run} not learnt yet, and not in {new}: `{learns}` learns such, before a branch.")
     print(_next(campaign, new))
+
+
+def _learns(campaign: "Campaign", run: Path) -> str:
+    """Return the command that learns what is recorded, and adds nothing to what somebody brought."""
+    if campaign.config.half != "personalize":
+        return command("ask", run)
+    from desiderata.personalize.bringing import unlearnt_of_others
+
+    return command("personalize", "ask" if unlearnt_of_others(campaign) else "run", run)
 
 
 def _left_behind(campaign: "Campaign", number: int) -> list["Answer"]:

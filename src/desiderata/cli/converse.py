@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DOUBTFUL = 0.5
 """Below this class agreement a sentence rather names another class than the one that it is meant for."""
 
+CLOSES = " (run, report, predict and export do, too)"
+
 QueryId = Annotated[str, typer.Argument(help="The id of the query, as `ask` prints it.", metavar="QUERY")]
 
 
@@ -141,7 +143,7 @@ def tell(
         show_json(after | {"answers": [answer_json(answer) for answer in told]})
     else:
         wanted = next(one.label for one in campaign.queries if one.id == query)
-        print(f"{query}: {in_words(told, wanted)} recorded. {after_words(after)}")
+        print(f"{query}: {in_words(told, wanted)} recorded. {after_words(after, others=CLOSES)}")
 
 
 def skip(
@@ -164,7 +166,7 @@ def skip(
     if json:
         show_json(after | {"reason": reason})
     else:
-        print(f"{query}: skipped. {after_words(after)}")
+        print(f"{query}: skipped. {after_words(after, others=CLOSES)}")
 
 
 def undo(run: Run, query: QueryId, json: AsJson = False) -> None:
@@ -186,4 +188,4 @@ def undo(run: Run, query: QueryId, json: AsJson = False) -> None:
     else:
         images = len(withdrawn.answers)
         what = count(images, "image") if withdrawn.status == "answered" else "the skip"
-        print(f"{query}: {what} taken back; it is open again. {after_words(after)}")
+        print(f"{query}: {what} taken back; it is open again. {after_words(after, others=CLOSES)}")

@@ -84,14 +84,18 @@ def after_json(campaign: "Campaign", query_id: str) -> dict[str, Any]:
     return {"run": str(campaign.path), "query": query_id, "open": still_open}
 
 
-def after_words(after: Mapping[str, Any]) -> str:
-    """Return the same for people."""
+def after_words(after: Mapping[str, Any], *group: str, others: str = "") -> str:
+    """Return the same for people.
+
+    Args:
+        after: From `after_json`.
+        group: The group of commands that the run belongs to.
+        others: Which commands close the round besides `ask`, as words in parentheses.
+    """
     if after["open"]:
         return f"{len(after['open'])} still open in this round."
-    return (
-        f"That was the last of its round, which `{command('ask', after['run'])}` closes (run, report, predict and "
-        f"export do, too); until then `{command('undo', after['run'], after['query'])}` takes it back."
-    )
+    ask, undo = command(*group, "ask", after["run"]), command(*group, "undo", after["run"], after["query"])
+    return f"That was the last of its round, which `{ask}` closes{others}; until then `{undo}` takes it back."
 
 
 def closed_words(round: "Round") -> str:

@@ -7,11 +7,21 @@ import typer
 
 from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
-from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, undo
+from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, told_words, undo
 from desiderata.cli.personalize_new import new
 from desiderata.cli.personalize_pick import files_picked, how_to_pick, open_queries, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
-from desiderata.cli.taught import ROUNDS, TaughtRun, by_hand, figures, next_words, opened, show_rounds, why_stopped
+from desiderata.cli.taught import (
+    ROUNDS,
+    TaughtRun,
+    by_hand,
+    figures,
+    next_words,
+    opened,
+    run_words,
+    show_rounds,
+    why_stopped,
+)
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -133,6 +143,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     origin {run, round} (or null).
     """
     from desiderata.campaign.loop import Campaign
+    from desiderata.personalize.bringing import unlearnt_of_others
     from desiderata.personalize.looking import taken_back, unlearnt
 
     campaign = Campaign.open(run)
@@ -173,7 +184,10 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     if why:
         print(f"It stopped by itself after round {rounds[-1].number}. {why}")
     waiting = _waiting(campaign)
-    if waiting or (by_hand(campaign) and unlearnt(campaign)):
+    if others := unlearnt_of_others(campaign):
+        back = command("personalize", "undo", run)
+        print(f"{told_words(campaign, others)}, not learnt yet; `{back} ID` takes it back.")
+    elif waiting or (by_hand(campaign) and unlearnt(campaign)):
         back = f"; `{command('personalize', 'undo', run)}` takes that back" if by_hand(campaign) else ""
         print(f"{count(len(waiting), 'picture') if waiting else 'None'} chosen and not learnt yet{back}.")
     print(next_words(campaign, run))
@@ -204,9 +218,11 @@ def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
     if not by_hand(campaign):
         print(f"{count(len(still_open), 'picture')} chosen and not learnt yet.")
-        if brought := _waiting(campaign):
-            print(f"{count(len(brought), 'picture')} recorded and not learnt yet.")
-        print(f"Next: {command('personalize', 'run', run)}")
+        from desiderata.personalize.bringing import unlearnt_of_others
+
+        if others := unlearnt_of_others(campaign):
+            print(f"{told_words(campaign, others)}, not learnt yet.")
+        print(f"Next: {run_words(run, campaign.store.last_round() + 1)}")
         print(bring_words(run))
         return
     for line in how_to_pick(campaign, run):

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.branch import branched, own_name, shared_rounds
 from desiderata.cli.output import command
+from desiderata.cli.taught import by_hand
 
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
+    from desiderata.campaign.records import Query
 
 
 def commands(campaign: "Campaign") -> str:
@@ -16,20 +18,50 @@ def commands(campaign: "Campaign") -> str:
         return ""
     name = own_name(campaign)
     lines = [branched(campaign, "personalize") or _new(campaign.config, name)]
-    from desiderata.personalize.looking import choices, is_brought
-
     shared = shared_rounds(campaign)
+    if by_hand(campaign):
+        return "\n".join([*lines, *_picking(campaign, name, shared)])
+    return "\n".join([*lines, *_answering(campaign, name, shared)])
+
+
+def _picking(campaign: "Campaign", name: str, shared: int) -> list[str]:
+    """Return the commands of a run in which a person picks."""
+    from desiderata.personalize.looking import choices
+
     rounds = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
-    later = {query.id: query for query in campaign.queries if query.round > shared}
-    told = [(later[one.query_id], one) for one in campaign.answers if one.image and one.query_id in later]
-    if any(is_brought(query, answer) for query, answer in told):
-        asked = command("personalize", "ask", name)
-        lines += [asked, f"{command('personalize', 'tell', name)} ID PICTURES  # and ask again, round after round"]
-    if rounds > shared:
-        lines.append(command("personalize", "run", name, "--rounds", rounds))
-    if any(answer.source == "person" and not is_brought(query, answer) for query, answer in told):
+    lines = [command("personalize", "run", name, "--rounds", rounds)] if rounds > shared else []
+    later = {query.id for query in campaign.queries if query.round > shared}
+    if any(answer.query_id in later for answer in campaign.answers):
         lines.append(f"{command('personalize', 'pick', name)} PICTURES  # after each round")
-    return "\n".join(lines)
+    return lines
+
+
+def _answering(campaign: "Campaign", name: str, shared: int) -> list[str]:
+    """Return the commands of a run that chooses by itself, and in which a person may have answered.
+
+    `ask` closes a round in which a person decided everything, and `run` one of which something was left.
+    """
+    from desiderata.personalize.looking import choices, decided_by_others
+
+    others = {query.id for query in decided_by_others(campaign)}
+    last, found = campaign.rounds[-1].number, choices(campaign)
+    end = max([last, *[one.round for one in found if one.stopped or not others]])
+    ask, lines, asked, own = command("personalize", "ask", name), [], True, 0
+    for number in range(shared + 1, end + 1):
+        queries = [query for query in campaign.queries if query.round == number]
+        told = [query for query in queries if query.id in others]
+        if told:
+            lines += [command("personalize", "run", name, "--rounds", own)] if own else []
+            lines += [ask, *(_told(query, name) for query in told)]
+        asked, own = (False, 0) if queries and len(told) == len(queries) else (True, number)
+    lines += [command("personalize", "run", name, "--rounds", own)] if own else []
+    return lines if asked else [*lines, ask]
+
+
+def _told(query: "Query", name: str) -> str:
+    if query.status == "skipped":
+        return command("personalize", "skip", name, query.id, "--reason", query.reason)
+    return f"{command('personalize', 'tell', name, query.id)} FILES"
 
 
 def _new(config: "Config", name: str) -> str:

@@ -1,22 +1,42 @@
 """`desiderata personalize ask | tell | skip | undo`: a person answers what a generator that is taught asks about."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from desiderata.cli.converse import QueryId
-from desiderata.cli.output import AsJson, after_json, answer_json, command, count, query_json, round_json, show_json
-from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, why_stopped
+from desiderata.cli.output import (
+    AsJson,
+    after_json,
+    after_words,
+    answer_json,
+    command,
+    count,
+    query_json,
+    round_json,
+    show_json,
+)
+from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, run_words, why_stopped
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
-    from desiderata.campaign.records import Query
+    from desiderata.campaign.records import Query, Round
+    from desiderata.personalize.subject import Subject
 
-FULL = 1.0
-"""How much a picture counts that a person brings, as one of the references does: a strategy that gives little weight
-to the generator's own pictures does so because these may be wrong."""
+LEADS = {
+    "object": "Please bring a picture of each, with your {} in it:",
+    "style": "Please bring a picture of each, in your {}:",
+}
+"""What is asked for, by the kind of the subject."""
+
+INSTEAD = {
+    "object": "of the {} that it drew show what surrounds it in your pictures instead",
+    "style": "of the {} that it drew show what your pictures show instead",
+}
+"""What is wrong with some of its own pictures, by the kind of the subject."""
 
 
 def ask(run: TaughtRun, json: AsJson = False) -> None:
@@ -32,39 +52,30 @@ def ask(run: TaughtRun, json: AsJson = False) -> None:
     from desiderata.campaign.loop import Campaign
     from desiderata.personalize.subject import Subject
 
-    _check_asks(Campaign.open(run))
-    with opened(run, json, lines=True) as (campaign, told):
-        before = len(campaign.rounds)
-        told.round = campaign.store.last_round() + 1
-        queries = campaign.ask()
-    closed, why, subject = campaign.rounds[before:], why_stopped(campaign), Subject.read(campaign.config.subject)
-    sentences = {query.id: subject.plain(query.text) for query in queries}
+    campaign = Campaign.open(run)
+    _check_asks(campaign)
+    before = campaign.store.last_round()
+    queries = [query for query in campaign.queries if query.status == "open"]
+    if not queries:
+        with opened(run, json, lines=True) as (campaign, told):
+            campaign.settle()
+            told.round = campaign.store.last_round() + 1
+            queries = campaign.ask()
+    closed = [one for one in campaign.rounds if one.number > before]
+    why, subject = why_stopped(campaign), Subject.read(campaign.config.subject)
     if json:
-        show_json(
-            {
-                "run": str(run),
-                "round": queries[0].round if queries else campaign.rounds[-1].number,
-                "queries": [query_json(query) | {"sentence": sentences[query.id]} for query in queries],
-                "closed": round_json(closed[-1]) if closed else None,
-                "stopped": why or None,
-            }
-        )
+        asked = [query_json(query) | {"sentence": subject.plain(query.text)} for query in queries]
+        last = round_json(closed[-1]) if closed else None
+        number = queries[0].round if queries else campaign.rounds[-1].number
+        show_json({"run": str(run), "round": number, "queries": asked, "closed": last, "stopped": why or None})
         return
     for one in closed:
-        print(f"Round {one.number} is closed: {figures(one.metrics)}.")
-    if not queries:
+        print(_closed_words(campaign, one))
+    if queries:
+        _show_asked(queries, subject, run)
+    else:
         print(f"Nothing is asked after round {campaign.rounds[-1].number}. {why}".rstrip())
         print(f"Next: {command('personalize', 'report', run)}")
-        return
-    print(f"Round {queries[0].round}. Please bring a picture of each:")
-    for query in queries:
-        print(f"  {query.id}  {sentences[query.id]}")
-        if why := _reason(query):
-            typer.secho(f"  {'':{len(query.id)}}  {why}", dim=True)
-    print(f"One or more for each: {command('personalize', 'tell', run)} ID FILES")
-    print(f"What you cannot bring: {command('personalize', 'skip', run)} ID --reason …")
-    own = command("personalize", "run", run, "--rounds", queries[0].round)
-    print(f"Or let it learn pictures of its own for those that are left: {own}")
 
 
 def tell(
@@ -85,16 +96,17 @@ def tell(
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.brought import images_brought
+    from desiderata.personalize.bringing import bring
 
     campaign = Campaign.open(run)
     _check_asks(campaign)
     images = [image for image, _ in images_brought(files, campaign.classes[0], campaign.classes)]
-    told = campaign.tell(query, images, weight=FULL, close=False)
+    told = bring(campaign, query, images, close=False)
     after = after_json(campaign, query)
     if json:
         show_json(after | {"answers": [answer_json(answer) for answer in told]})
     else:
-        print(f"{query}: {count(len(told), 'picture')} recorded. {_after(after)}")
+        print(f"{query}: {count(len(told), 'picture')} recorded. {after_words(after, 'personalize')}")
 
 
 def skip(
@@ -116,7 +128,7 @@ def skip(
     if json:
         show_json(after | {"reason": reason})
     else:
-        print(f"{query}: skipped. {_after(after)}")
+        print(f"{query}: skipped. {after_words(after, 'personalize')}")
 
 
 def undo(
@@ -135,17 +147,19 @@ def undo(
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.personalize_pick import how_to_pick, open_queries
+    from desiderata.personalize.bringing import take_back
     from desiderata.personalize.picking import unpick
 
     campaign = Campaign.open(run)
-    withdrawn = _told_back(campaign, query) if not by_hand(campaign) else unpick(campaign)
+    picked = by_hand(campaign)
+    withdrawn = unpick(campaign) if picked else [take_back(campaign, query)]
     if json:
         told = [{"id": one.id, "text": one.text} for one in withdrawn]
         show_json({"run": str(run), "withdrawn": told, "open": open_queries(campaign)})
         return
     for one in withdrawn:
         print(f"  {one.id}  {one.text}")
-    if not by_hand(campaign):
+    if not picked:
         print("Taken back: it is open again.")
         return
     what = count(len(withdrawn), "sentence")
@@ -159,14 +173,32 @@ def bring_words(run: Path) -> str:
     return f"Or bring pictures of your own: `{command('personalize', 'ask', run)}` tells of what."
 
 
-def _told_back(campaign: "Campaign", query: str) -> "list[Query]":
-    from desiderata.personalize.looking import unlearnt
+def told_words(campaign: "Campaign", queries: "Sequence[Query]") -> str:
+    """Return how much was told for some queries: "2 pictures recorded, 1 sentence skipped"."""
+    ids = {query.id for query in queries}
+    pictures = sum(answer.query_id in ids for answer in campaign.answers)
+    skipped = sum(query.status == "skipped" for query in queries)
+    said = [f"{count(pictures, 'picture')} recorded"] if pictures else []
+    return ", ".join([*said, *([f"{count(skipped, 'sentence')} skipped"] if skipped else [])])
 
-    if not query:
-        known = ", ".join(one.id for one in unlearnt(campaign)) or "there is none that is not learnt yet"
-        raise DesiderataError(f"Which query is to be taken back was not said: give its id ({known}).")
-    campaign.undo(query)
-    return [one for one in campaign.queries if one.id == query]
+
+def _show_asked(queries: "Sequence[Query]", subject: "Subject", run: Path) -> None:
+    print(f"Round {queries[0].round}. {LEADS[subject.kind].format(subject.word)}")
+    for query in queries:
+        print(f"  {query.id}  {subject.plain(query.text)}")
+        found = query.proposal.evidence
+        drawn = round(found.get("candidates", 0))
+        if wrong := round(found.get("overfitted_share", 0) * drawn):
+            typer.secho(f"  {'':{len(query.id)}}  {wrong} {INSTEAD[subject.kind].format(drawn)}", dim=True)
+    print(f"One or more for each: {command('personalize', 'tell', run)} ID FILES")
+    print(f"What you cannot bring: {command('personalize', 'skip', run)} ID --reason …")
+    print(f"Or let it learn pictures of its own for those that are left: {run_words(run, queries[0].round, True)}")
+
+
+def _closed_words(campaign: "Campaign", closed: "Round") -> str:
+    learnt = {query.id for query in campaign.queries if query.round == closed.number and query.status == "answered"}
+    nothing = "" if learnt else ", without anything to learn from"
+    return f"Round {closed.number} is closed{nothing}: {figures(closed.metrics)}."
 
 
 def _check_asks(campaign: "Campaign") -> None:
@@ -187,22 +219,3 @@ def _check_asks(campaign: "Campaign") -> None:
             f"`{command('personalize', 'branch', campaign.path)} NEW --round 0 --strategy uncertainty` makes a run "
             "that asks."
         )
-
-
-def _reason(query: "Query") -> str:
-    """Return why a query is asked, in words; empty where nothing was measured."""
-    found: dict[str, Any] = dict(query.proposal.evidence)
-    if "overfitted_share" not in found:
-        return ""
-    drawn = int(found["candidates"])
-    wrong = round(found["overfitted_share"] * drawn)
-    return f"{wrong} of the {drawn} that it drew show what surrounds it in your pictures instead"
-
-
-def _after(after: dict[str, Any]) -> str:
-    if after["open"]:
-        return f"{len(after['open'])} still open in this round."
-    return (
-        f"That was the last of its round, which `{command('personalize', 'ask', after['run'])}` learns; until then "
-        f"`{command('personalize', 'undo', after['run'], after['query'])}` takes it back."
-    )

@@ -154,13 +154,22 @@ def why_stopped(campaign: "Campaign") -> str:
 
 def next_words(campaign: "Campaign", run: Path) -> str:
     """Return what to type next; a run that is as long as one usually is may have another round."""
+    from desiderata.personalize.bringing import unlearnt_of_others
+
     last = campaign.store.last_round()
+    if unlearnt_of_others(campaign):
+        return f"Next: {command('personalize', 'ask', run)}"
     if why_stopped(campaign) or (last >= 0 and not asks(campaign)):
         return f"Next: {command('personalize', 'report', run)}"
     if last < ROUNDS or any(query.round > last for query in campaign.queries):
-        return f"Next: {command('personalize', 'run', run)}"
+        return f"Next: {run_words(run, last + 1)}"
     more = command("personalize", "run", run, "--rounds", last + 1)
     return f"Next: {command('personalize', 'report', run)}, or another round: {more}"
+
+
+def run_words(run: Path, round: int, only: bool = False) -> str:
+    """Return the command that lets the generator close a round, and no further one where that `only` is meant."""
+    return command("personalize", "run", run, *(["--rounds", round] if only or round > ROUNDS else []))
 
 
 def figures(metrics: Mapping[str, float]) -> str:

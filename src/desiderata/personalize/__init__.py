@@ -6,6 +6,7 @@ from desiderata.lazy import lazily
 
 if TYPE_CHECKING:
     from desiderata.personalize.answers import OwnSamples
+    from desiderata.personalize.bringing import bring
     from desiderata.personalize.build import open_run
     from desiderata.personalize.export import export_generator
     from desiderata.personalize.picking import pick, unpick
@@ -30,6 +31,7 @@ __all__ = [
     "Subject",
     "TextualInversion",
     "TrainingImage",
+    "bring",
     "export_generator",
     "new_campaign",
     "open_run",
@@ -39,6 +41,7 @@ __all__ = [
 
 _MODULES = {
     "answers": ("OwnSamples",),
+    "bringing": ("bring",),
     "build": ("open_run",),
     "export": ("export_generator",),
     "picking": ("pick", "unpick"),

@@ -21,7 +21,7 @@ SAMPLES = 10
 RATE = 0.005
 """k, m and λ as published (GAL, section 4)."""
 
-ALL_LEARNT = "Every direction has been learnt from."
+ALL_LEARNT = "Every direction has been learnt from, or was skipped."
 ALL_BLANKED = "The safety checker blacked out every picture that could have been chosen."
 
 

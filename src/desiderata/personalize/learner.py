@@ -156,7 +156,7 @@ class PersonalizeLearner:
 
     def state(self, exchanges: Sequence[Exchange], round: int) -> PersonalizeState:
         """Return the directions that are left, and how pictures are drawn for them."""
-        # What a person picks among is skipped when it is not picked, and may be picked later.
+        # What was chosen and skipped is not asked again; what a person did not pick may be picked yet.
         used = {
             one.query.text
             for one in exchanges

@@ -94,6 +94,16 @@ def is_brought(query: Query, answer: Answer) -> bool:
     return bool(answer.image) and "candidate" in query.proposal.evidence and answer.source != OWN
 
 
+def decided_by_others(campaign: Campaign) -> list[Query]:
+    """Return the queries that somebody answered or skipped where the strategy had chosen a picture, as asked."""
+    sources = {name: decision.source for name, decision in campaign.decisions.items()}
+    return [
+        query
+        for query in campaign.queries
+        if query.status != "open" and "candidate" in query.proposal.evidence and sources.get(query.id, OWN) != OWN
+    ]
+
+
 def gathered(campaign: Campaign) -> list[Gathered]:
     """Return how many pictures every closed round had learnt from beside the references."""
     queries = {query.id: query for query in campaign.queries}

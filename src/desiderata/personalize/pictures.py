@@ -90,6 +90,11 @@ def keep_references(shelf: Blobs, references: Sequence[Reference]) -> None:
             shelf.put(f"{_name(one.digest)}.png", to_png(Image.fromarray(one.image)))
 
 
+def kept_reference(shelf: Blobs, digest: str) -> Pixels | None:
+    """Return the copy of a reference by the SHA-256 of its pixels; None where the run has none."""
+    return kept_picture(shelf, _name(digest))
+
+
 def find_references(shelf: Blobs, wanted: Mapping[str, str], folder: str | Path, size: int) -> list[Reference]:
     """Return the pictures that a run began with, from the run or, where it was killed early, from where they lay.
 
@@ -105,7 +110,7 @@ def find_references(shelf: Blobs, wanted: Mapping[str, str], folder: str | Path,
     Raises:
         DesiderataError: One is in neither place, or is another picture now.
     """
-    copies = {digest: kept_picture(shelf, _name(digest)) for digest in wanted}
+    copies = {digest: kept_reference(shelf, digest) for digest in wanted}
     found = {digest: Reference(wanted[digest], image) for digest, image in copies.items() if image is not None}
     if len(found) < len(wanted):
         there = read_references(folder, size) if Path(folder).is_dir() else []

@@ -56,6 +56,14 @@ class Choice(NamedTuple):
     directions: Sequence[Direction]
     stopped: str
 
+    @property
+    def counted(self) -> str:
+        """How many pictures were chosen and brought: "2 pictures chosen, 1 brought"."""
+        brought = sum(one.brought for one in self.chosen)
+        own = len(self.chosen) - brought
+        said = [f"{count(own, 'picture')} chosen"] if own or not brought else []
+        return ", ".join([*said, *([f"{brought if own else count(brought, 'picture')} brought"] if brought else [])])
+
 
 def choices_of(campaign: Campaign) -> list[Choice]:
     """Return what every round chose, in order; the last may tell why nothing was chosen any more."""
@@ -67,9 +75,14 @@ def choices_of(campaign: Campaign) -> list[Choice]:
 
 def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answer]]) -> Choice:
     queries = [query for query in campaign.queries if query.round == selection.round]
-    told = [_chosen(campaign, query, answer) for query in queries for answer in came.get(query.id, []) if query.text]
+    told = [
+        _chosen(campaign, query, answer, first=place == 0)
+        for query in queries
+        for place, answer in enumerate(came.get(query.id, []))
+        if query.text
+    ]
     told += [_awaited(campaign, query) for query in queries if query.status == "open" and "candidate" in _of(query)]
-    said = words.chosen(selection)
+    said = words.chosen(selection, own=any(not one.brought for one in told))
     if any("additions" in _of(query) for query in queries):
         none = count(int(_of(queries[0])["additions"]), "picture")
         said.append(f"Nothing was drawn: the references were learnt beside {none} of no weight.")
@@ -91,11 +104,10 @@ def _closed(campaign: Campaign, number: int) -> Round | None:
     return next((done for done in campaign.rounds if done.number == number), None)
 
 
-def _chosen(campaign: Campaign, query: Query, answer: Answer) -> Chosen:
+def _chosen(campaign: Campaign, query: Query, answer: Answer, first: bool) -> Chosen:
     picture = np.asarray(read_image(campaign.store.image(answer.image)))
-    drawn = [
-        (data_uri(one, TINY), np.array_equal(one, picture)) for _, one in sorted(candidates(campaign, query).items())
-    ]
+    found = sorted(candidates(campaign, query).items()) if first or not is_brought(query, answer) else []
+    drawn = [(data_uri(one, TINY), np.array_equal(one, picture)) for _, one in found]
     brought = is_brought(query, answer)
     return Chosen(query, data_uri(picture, SIDE), drawn, words.evidence(query, answer.weight, brought), brought)
 

@@ -212,8 +212,13 @@ def evidence(query: Query, weight: float, brought: bool = False) -> list[tuple[s
     return [(EVIDENCE[key][0], value) for key, value in rows]
 
 
-def chosen(selection: Selection) -> list[str]:
-    """Return what a round chose and why, in sentences."""
+def chosen(selection: Selection, own: bool = True) -> list[str]:
+    """Return what a round chose and why, in sentences.
+
+    Args:
+        selection: What it rested on.
+        own: Whether anything is learnt from that was chosen among the generator's own pictures.
+    """
     if selection.stopped or not selection.directions:
         return []
     sentences, said = len(selection.directions), []
@@ -224,8 +229,8 @@ def chosen(selection: Selection) -> list[str]:
             f"It was undecided about {undecided} of {count(sentences, 'sentence')}; mean entropy "
             f"{mean:.3f}{SPACE}nats."
         )
-    if selection.weight != 1 and any(one.asked for one in selection.directions):
-        said.append(f"What is chosen counts {selection.weight:.2g} in training (a reference: 1).")
+    if own and selection.weight != 1 and any(one.asked for one in selection.directions):
+        said.append(f"What is chosen of its own counts {selection.weight:.2g} in training (a reference: 1).")
     if selection.tie_places and selection.strategy.startswith("uncertainty"):
         other = count(selection.tie_changed, "other sentence") if selection.tie_changed else "no other sentence"
         said.append(
