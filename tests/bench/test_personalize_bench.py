@@ -412,13 +412,15 @@ def test_a_relative_change_is_that_of_the_means_and_paired():
 def test_an_ablation_has_a_table_and_a_drawing(tmp_path: Path):
     cells = [{**one, "variant": label} for label in ("0.005", "0.5") for one in CELLS]
     text = write_summary(cells, tmp_path, "lambda")
-    assert "| 0.5 | Uncertainty + Balance | 0.300 ± 0.762 (+0.000 ± 0.000) |" in text
-    assert "| 0.005 | Uncertainty + Balance | 0.300 ± 0.762 |" in text
+    assert "| 0.5 | Uncertainty + Balance | 0.300 (+0.000) |" in text, "two runs have no interval worth a name"
     assert "the difference to λ = 0.005, paired." in text
+    usual = [{**result("uncertainty-balance", seed, (seed / 1000, 0.8, 0.4)), "variant": "0.005"}
+             for seed in range(100, 105)]  # fmt: skip
     moved = [{**one, "variant": "0.5", "rounds": [{**row, "txt_aln": row["txt_aln"] - 0.1} for row in one["rounds"]]}
-             for one in CELLS]  # fmt: skip
-    text = ablation_table([*cells[: len(CELLS)], *moved], "λ", "0.005")
-    assert "| 0.5 | Uncertainty + Balance | 0.200 ± 0.762 (-0.100 ± 0.000) |" in text, "the subjects' spread cancels"
+             for one in usual]  # fmt: skip
+    text = ablation_table([*usual, *moved], "λ", "0.005")
+    assert "| 0.005 | Uncertainty + Balance | 0.102 ± 0.002 |" in text
+    assert "| 0.5 | Uncertainty + Balance | 0.002 ± 0.002 (-0.100 ± 0.000) |" in text, "the runs' spread cancels"
     assert {path.name for path in tmp_path.iterdir()} == {f"ablation-lambda.{end}" for end in ("csv", "md", "png")}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from desiderata.bench.personalize_results import BASELINE, KINDS, SIMULATED, Results, Table, by_variant, name_of
 from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, FOLLOWING
+from desiderata.bench.summary import FEWEST
 from desiderata.measure.intervals import Estimate
 from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.strategies import Steady
@@ -51,12 +52,13 @@ what a lower learning rate ended at, as a factor; *steps*: of the last training;
 is counted for the one that came first.
 """
 
-ABOUT_ABLATION = """\
-The last round of every run: a mean over subjects × seeds with its 95 % interval (Student's t), very wide for two. All
-runs of a subject and seed share the order of training and the noise that pictures are drawn from. *identity*: a judge
-network's probability that the subject is shown, or that the style is the one learnt; *leak*: the references'
-background, or what a style's reference shows, is there though it was not asked for; *added*: generated pictures
-learnt from; *stopped*: runs that stopped by themselves (Eq. 10).
+ABOUT_ABLATION = f"""\
+The last round of every run: a mean over subjects × seeds with its 95 % interval (Student's t; none for fewer than
+{FEWEST} runs, where it would be wider than anything it could tell). All runs of a subject and seed share the order of
+training and the noise that pictures are drawn from. *identity*: a judge network's probability that the subject is
+shown, or that the style is the one learnt; *leak*: the references' background, or what a style's reference shows, is
+there though it was not asked for; *added*: generated pictures learnt from; *stopped*: runs that stopped by
+themselves (Eq. 10).
 """
 
 ABOUT_CONTROLS = """\
@@ -176,13 +178,13 @@ def ablation_table(results: Results, what: str, usual: str = "") -> str:
 def _ablation_row(label: str, table: Table, strategy: str, usual: Table) -> list[str]:
     cells, figures = table.cells(strategy), []
     for figure in (*ALIGNMENT, "identity", "leak"):
-        said = _estimate(table, strategy, figure, 3)
+        said = _of_several(table.estimate(strategy, figure), lambda value: f"{value:.3f}")
         if table is not usual:
-            apart = _said(table.difference(usual, strategy, figure), lambda value: f"{value:.3f}")
+            apart = _of_several(table.difference(usual, strategy, figure), lambda value: f"{value:.3f}")
             said += f" ({apart if apart.startswith('-') else f'+{apart}'})" if apart else ""
         figures.append(said)
     stopped = sum(bool(cell["stopped"]) for cell in cells)
-    added = _estimate(table, strategy, "added", 1)
+    added = _of_several(table.estimate(strategy, "added"), lambda value: f"{value:.1f}")
     return [label, name_of(strategy), *figures, added, str(len(cells)), f"{stopped}/{len(cells)}"]
 
 
@@ -226,6 +228,11 @@ def _said(value: Estimate | None, say: Callable[[float], str]) -> str:
     if value is None:
         return ""
     return say(value.mean) + ("" if value.half_width != value.half_width else f" ± {say(value.half_width)}")
+
+
+def _of_several(value: Estimate | None, say: Callable[[float], str]) -> str:
+    """Return an estimate without an interval that is as wide as that of two or so always is."""
+    return say(value.mean) if value is not None and value.n < FEWEST else _said(value, say)
 
 
 def _seeds(table: Table) -> str:
