@@ -138,33 +138,43 @@ def map_figure(results: Results, out: Path, path: Path) -> bool:
     return True
 
 
-def ablation_figure(results: Results, what: str, path: Path) -> None:
+def ablation_figure(results: Results, what: str, path: Path, usual: str = "") -> None:
     """Draw the paper's figures over the values of a setting for objects and styles (Fig. 7), intervals where of use.
 
     Args:
         results: Cells of the ablation; the strategy drawn is `FOLLOWED`, or the first where that is not among them.
         what: Is turned.
         path: Of the figure.
+        usual: The variant that others are compared with: intervals are those of the paired difference to it, and it
+            has none. Where it is empty or not there they are those of the means, in which subjects differ.
     """
     variants = by_variant(results)
     strategies = list(dict.fromkeys(result["strategy"] for result in results))
     strategy = FOLLOWED if FOLLOWED in strategies else strategies[0]
     canvas = Figure(figsize=(3.6 * len(FIGURES), 3.4), layout="constrained")
     axes = canvas.subplots(1, len(FIGURES), squeeze=False)
+    bars = False
     for axis, (figure, name) in zip(axes[0], FIGURES, strict=True):
         for kind, colour, marker in zip(KINDS, ("#0072b2", "#d55e00"), ("o", "s"), strict=True):
             tables = {label: Table(cells, kind) for label, cells in variants.items()}
             spread = [table.estimate(strategy, figure) for table in tables.values()]
+            other = tables.get(usual)
+            apart = [table.difference(other, strategy, figure) for table in tables.values()] if other else spread
             wide = min(len(table.cells(strategy)) for table in tables.values()) < FEWEST
             known = [(place, one) for place, one in enumerate(spread) if one is not None]
             if known:
+                bars |= not wide
                 aside = 0.05 if kind == "style" else -0.05  # so that intervals do not cover each other
                 places, means = [place + aside for place, _ in known], [one.mean for _, one in known]
-                reach = np.nan_to_num([0.0 if wide else one.half_width for _, one in known])
+                reach = np.nan_to_num([0.0 if wide or (one := apart[place]) is None else one.half_width
+                                       for place, _ in known])  # fmt: skip
                 style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.6, "capsize": 3}
                 axis.errorbar(places, means, yerr=reach, label=f"{kind}s", **style)
         axis.set(
-            title=f"{name}, {name_of(strategy)}", xlabel=what, xticks=range(len(variants)), xticklabels=list(variants)
+            title=f"{name}, {name_of(strategy)}",
+            xlabel=f"{what} (bars: of the difference to {usual})" if bars and usual in variants else what,
+            xticks=range(len(variants)),
+            xticklabels=list(variants),
         )
     _plain(axes)
     axes[0, 0].legend(frameon=False, fontsize=8)

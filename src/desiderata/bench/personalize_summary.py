@@ -36,10 +36,11 @@ def write_summary(results: Results, out: Path, ablation: str = "") -> str:
     """
     if ablation:
         name, what = f"ablation-{ablation}", WHAT.get(ablation, ablation)
-        text = ablation_table(results, what, usual_value(ablation))
+        usual = usual_value(ablation)
+        text = ablation_table(results, what, usual)
         write_text(out / f"{name}.csv", raw_csv(results))
         write_text(out / f"{name}.md", text)
-        ablation_figure(results, what, out / f"{name}.png")
+        ablation_figure(results, what, out / f"{name}.png", usual)
         return text
     text = tables(results)
     write_text(out / "raw.csv", raw_csv(results))
