@@ -36,8 +36,9 @@ pictures are drawn from. A campaign that stopped by itself counts as it was then
 (subjects × seeds) than another, a change is taken over those that both have, and is not the ratio of the means beside
 it. TXT-ALN is the cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are not
 generated, but drawn: exactly what the sentences ask for, and how far each figure can go; *decoded*, after the
-generator's autoencoder. Nobody sat at a screen: *human* is {SIMULATED}, a network that picks the
-pictures in which it recognises the subject and sees everything that was asked for.
+generator's autoencoder. *Answered as asked*: such drawn pictures were learnt from, with full weight, in place of the
+generator's own, as if somebody had brought photographs. Nobody sat at a screen: *human* is {SIMULATED}, a network
+that picks the pictures in which it recognises the subject and sees everything that was asked for.
 """
 
 ABOUT_SEEN = """\
@@ -46,7 +47,7 @@ it flatters here. *identity*: mean probability that the subject is shown, or tha
 *held-out*: mean CLIP cosine to pictures of the subject in other settings, none of which was learnt from; *things*,
 *background*, *style*: share of pictures in which what the sentence asks for is there; *all right*: the subject is
 recognised and all of it is there; *leak*: the references' background is there though another was asked for, or,
-with a style, what its reference shows. *added*: generated pictures learnt from; *rate ×*:
+with a style, what its reference shows. *added*: pictures learnt from beside the references; *rate ×*:
 what a lower learning rate ended at, as a factor; *steps*: of the last training;
 *full-weight*: steps' worth of it from pictures of weight 1; *seconds*: of the last round, in which what cells share
 is counted for the one that came first.
