@@ -137,7 +137,7 @@ def test_what_was_told_is_taken_back_by_its_name(call: Call):
     assert "For r001-q09 nothing was told" in call("personalize", "undo", "run", "r001-q09")[1]["error"]
     assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
     late = call("personalize", "undo", "run", query["id"])[1]["error"]
-    assert "`desiderata personalize branch run NEW --round 0` makes a run that asks it anew" in late
+    assert "`desiderata personalize branch RUN NEW --round 0` makes a run that asks it anew" in late
 
 
 def test_it_says_when_nothing_more_is_asked(call: Call, capsys: Capture):

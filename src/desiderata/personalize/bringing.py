@@ -59,11 +59,11 @@ def take_back(campaign: Campaign, query: str) -> Query:
     Raises:
         DesiderataError: There is nothing to take back.
     """
-    here, known = campaign.path or "RUN", [one.id for one in unlearnt_of_others(campaign)]
+    known = [one.id for one in unlearnt_of_others(campaign)]
     asked = {one.id: one for one in campaign.queries}
     if query in asked and asked[query].round <= campaign.store.last_round():
         raise DesiderataError(
-            f"{query} is learnt, and what follows rests on it: `desiderata personalize branch {here} NEW --round "
+            f"{query} is learnt, and what follows rests on it: `desiderata personalize branch RUN NEW --round "
             f"{asked[query].round - 1}` makes a run that asks it anew."
         )
     if not known:
