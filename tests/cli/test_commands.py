@@ -242,7 +242,7 @@ def test_what_an_archive_brought_is_looked_at_before_it_is_learnt(
     assert main([str(word) for word in words]) == 0
     assert "Round 2 is learnt now, and" in capsys.readouterr().out
     assert main([str(word) for word in words]) == 0
-    assert f"Nothing to do: {run} has 2 rounds." in capsys.readouterr().out
+    assert f"Nothing to do: {run} has 2 rounds already; another one with --rounds 3." in capsys.readouterr().out
 
 
 def test_an_empty_name_is_not_the_current_folder(

@@ -348,7 +348,7 @@ def test_a_pick_is_taken_back_while_it_is_not_learnt(call: Call, capsys: Capture
     assert (told["waiting"], told["undone"]) == ([], 2)
     assert len(call("personalize", "pick", "run", right)[1]["picked"]) == 1
     assert call("personalize", "report", "run")[0] == 0
-    assert "taken back before it was learnt." in Path("run/report.html").read_text()
+    assert "Taken back before it was learnt: " in Path("run/report.html").read_text()
     assert [answer.query_id for answer in Campaign.open("run").answers] == [drawn[1]["id"]]
     assert call(*(word.replace("run", "own") for word in made()))[0] == 0
     assert "nothing was told that is not learnt yet" in call("personalize", "undo", "own")[1]["error"]

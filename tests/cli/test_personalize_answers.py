@@ -84,7 +84,10 @@ def test_pictures_of_its_own_stand_in_for_what_nobody_brought(call: Call, capsys
     )
     assert main(["personalize", "status", "run"]) == 0
     out = capsys.readouterr().out
-    assert "1 picture chosen and not learnt yet.\n1 picture recorded, not learnt yet.\n" in out
+    assert (
+        f"1 picture of its own chosen and not learnt yet ({second['id']}).\n1 picture recorded, not learnt yet; "
+        in out
+    )
     assert "Or bring pictures of your own: `desiderata personalize ask run` tells of what." in out
     assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
     assert gathered(Campaign.open("run"))[-1] == Gathered(1, 1)
@@ -107,7 +110,10 @@ def test_people_are_told_what_to_do(call: Call, capsys: Capture):
     assert "desiderata personalize tell run ID FILES" in out
     assert "desiderata personalize run run --rounds 1" in out
     assert main(["personalize", "tell", "run", "r001-q01", "new-7.png"]) == 0
-    assert capsys.readouterr().out == "r001-q01: 1 picture recorded. 1 still open in this round.\n"
+    told = capsys.readouterr().out
+    assert told.startswith("r001-q01: 1 picture recorded as “")
+    assert told.endswith("”. 1 still open in this round.\n")
+    assert "sks" not in told
     assert main(["personalize", "skip", "run", "r001-q02", "--reason", "no snow here"]) == 0
     out = capsys.readouterr().out
     assert "`desiderata personalize ask run` closes; until then `desiderata personalize undo run r001-q02`" in out
@@ -128,7 +134,10 @@ def test_what_was_told_is_taken_back_by_its_name(call: Call):
     assert "nothing was told that is not learnt yet" in call("personalize", "undo", "run")[1]["error"]
     query = call("personalize", "ask", "run")[1]["queries"][0]
     assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0
-    assert f"give the id of one that was ({query['id']})" in call("personalize", "undo", "run")[1]["error"]
+    assert (
+        f"give the id of one for which something was ({query['id']})"
+        in call("personalize", "undo", "run")[1]["error"]
+    )
     status, said = call("personalize", "undo", "run", query["id"])
     assert (status, said["withdrawn"]) == (0, [{"id": query["id"], "text": query["text"]}])
     assert query["id"] in [one["id"] for one in said["open"]]
@@ -176,7 +185,7 @@ def test_pictures_that_are_known_are_not_told_again(call: Call):
     tested, *_ = sorted(Path("run").glob("rounds/*/test-*/*/*.png"))
     for files, says in (
         (["new-7.png", "new-7.png"], "the same picture as another of these images"),
-        (["new-7.png", "photos/1.png"], "photos/1.png shows what it learns from anyway"),
+        (["new-7.png", "photos/1.png"], "photos/1.png is one of the pictures that it learns from anyway"),
         ([str(drawn)], "01.png was drawn by the generator"),
         ([str(tested)], "was drawn by the generator"),
         (["nosuch.png"], "nosuch.png"),

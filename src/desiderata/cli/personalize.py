@@ -175,7 +175,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         if origin := origin_words(campaign.store):
             print(origin)
         if undone := taken_back(campaign):
-            print(f"{count(undone, 'picture')} taken back before it was learnt.")
+            print(f"Taken back before it was learnt: {count(undone, 'picture')}.")
     else:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
     if still_open:
@@ -217,12 +217,14 @@ def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
 
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
     if not by_hand(campaign):
-        print(f"{count(len(still_open), 'picture')} chosen and not learnt yet.")
+        ids = ", ".join(one["id"] for one in still_open)
+        print(f"{count(len(still_open), 'picture')} of its own chosen and not learnt yet ({ids}).")
         from desiderata.personalize.bringing import unlearnt_of_others
 
         if others := unlearnt_of_others(campaign):
-            print(f"{told_words(campaign, others)}, not learnt yet.")
-        print(f"Next: {run_words(run, campaign.store.last_round() + 1)}")
+            back = command("personalize", "undo", run)
+            print(f"{told_words(campaign, others)}, not learnt yet; `{back} ID` takes it back.")
+        print(f"Next: {run_words(run, campaign.store.last_round() + 1, only=bool(others))}")
         print(bring_words(run))
         return
     for line in how_to_pick(campaign, run):

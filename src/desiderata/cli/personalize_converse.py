@@ -97,6 +97,7 @@ def tell(
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.brought import images_brought
     from desiderata.personalize.bringing import bring
+    from desiderata.personalize.subject import Subject
 
     campaign = Campaign.open(run)
     _check_asks(campaign)
@@ -106,7 +107,10 @@ def tell(
     if json:
         show_json(after | {"answers": [answer_json(answer) for answer in told]})
     else:
-        print(f"{query}: {count(len(told), 'picture')} recorded. {after_words(after, 'personalize')}")
+        text = next(one.text for one in campaign.queries if one.id == query)
+        sentence = Subject.read(campaign.config.subject).plain(text)
+        recorded = f"{count(len(told), 'picture')} recorded as “{sentence}”"
+        print(f"{query}: {recorded}. {after_words(after, 'personalize')}")
 
 
 def skip(

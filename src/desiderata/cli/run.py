@@ -118,7 +118,8 @@ def run_(
     show_accepted(accepted)
     if done >= rounds:
         learnt = f"Round {done} is learnt now, and {run}" if done > before else f"Nothing to do: {run}"
-        print(f"{learnt} has {count(done, 'round')}.")
+        more = "" if done > before else f" already; another one with --rounds {done + 1}"
+        print(f"{learnt} has {count(done, 'round')}{more}.")
     elif to_review:
         print(
             f"Round {to_review} is not learnt yet. Look at what came; `{command('undo', run, 'QUERY')}` takes back,"

@@ -70,7 +70,7 @@ def take_back(campaign: Campaign, query: str) -> Query:
         raise DesiderataError("There is nothing to take back: nothing was told that is not learnt yet.")
     if query not in known:
         named = f"For {query} nothing was told" if query else "Which query is meant was not said"
-        raise DesiderataError(f"{named}: give the id of one that was ({listed(known)}).")
+        raise DesiderataError(f"{named}: give the id of one for which something was ({listed(known)}).")
     campaign.undo(query)
     return next(one for one in campaign.queries if one.id == query)
 
@@ -81,7 +81,7 @@ def _check_new(campaign: Campaign, pictures: Sequence[ImageLike]) -> None:
     Raises:
         Refused: There is one.
     """
-    references = {one.image: one.name for one in campaign.store.held()}
+    references = {one.image for one in campaign.store.held()}
     copies = [kept_reference(shelf_of(campaign), digest) for digest in references]
     size = next((copy.shape[0] for copy in copies if copy is not None), None)
     if size is None:  # the copies were removed by somebody
@@ -90,7 +90,7 @@ def _check_new(campaign: Campaign, pictures: Sequence[ImageLike]) -> None:
     for name, picture in read_images(pictures):
         learnt = digest_of(Image.fromarray(square(picture, size)))
         if learnt in references:
-            raise Refused(f"{name} shows what it learns from anyway, {references[learnt]}: give a new one.")
+            raise Refused(f"{name} is one of the pictures that it learns from anyway: give a new one.")
         if picture.size == (size, size):  # as it draws them
             drawn = _drawn(campaign) if drawn is None else drawn
             if learnt in drawn:

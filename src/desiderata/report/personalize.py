@@ -199,7 +199,7 @@ def _left_out(campaign: Campaign) -> list[str]:
         if n
     ]
     if undone := taken_back(campaign):
-        said.append(f"{words.count(undone, 'picture')} taken back before it was learnt.")
+        said.append(f"Taken back before it was learnt: {words.count(undone, 'picture')}.")
     if not any("ovf" in one.metrics for one in campaign.rounds):
         said.append("Nothing was measured, as the run was asked to draw no test pictures.")
     refused = [query for query in campaign.queries if query.status == "skipped" and query.proposal.evidence]

@@ -28,6 +28,7 @@ class Chosen(NamedTuple):
         drawn: All pictures of the sentence, and whether each is the chosen one.
         evidence: Name and value of what speaks for it.
         brought: Whether somebody brought it, in place of one of those.
+        learnt: Whether its round is closed.
     """
 
     query: Query
@@ -35,6 +36,7 @@ class Chosen(NamedTuple):
     drawn: Sequence[tuple[str, bool]]
     evidence: Sequence[tuple[str, str]]
     brought: bool = False
+    learnt: bool = False
 
 
 class Choice(NamedTuple):
@@ -108,8 +110,9 @@ def _chosen(campaign: Campaign, query: Query, answer: Answer, first: bool) -> Ch
     picture = np.asarray(read_image(campaign.store.image(answer.image)))
     found = sorted(candidates(campaign, query).items()) if first or not is_brought(query, answer) else []
     drawn = [(data_uri(one, TINY), np.array_equal(one, picture)) for _, one in found]
-    brought = is_brought(query, answer)
-    return Chosen(query, data_uri(picture, SIDE), drawn, words.evidence(query, answer.weight, brought), brought)
+    brought, learnt = is_brought(query, answer), query.round <= campaign.store.last_round()
+    reasons = words.evidence(query, answer.weight, brought)
+    return Chosen(query, data_uri(picture, SIDE), drawn, reasons, brought, learnt)
 
 
 def _awaited(campaign: Campaign, query: Query) -> Chosen:
