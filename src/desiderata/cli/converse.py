@@ -157,16 +157,27 @@ def skip(
     JSON: run, query, reason, open [ids].
     """
     from desiderata.campaign.loop import Campaign
-    from desiderata.cli.progress import spinner
 
-    campaign = Campaign.open(run)
-    with spinner("Recording", quiet=json):
-        campaign.skip(query, reason, close=False)
+    record_skip(Campaign.open(run), query, reason, json, others=CLOSES)
+
+
+def record_skip(campaign: "Campaign", query: str, reason: str, json: bool, *group: str, others: str = "") -> None:
+    """Skip a query, and print what is open then.
+
+    Args:
+        campaign: On disk.
+        query: The id of the query.
+        reason: Why.
+        json: Whether to print one JSON object.
+        group: As for `after_words`.
+        others: As for `after_words`.
+    """
+    campaign.skip(query, reason, close=False)
     after = after_json(campaign, query)
     if json:
         show_json(after | {"reason": reason})
     else:
-        print(f"{query}: skipped. {after_words(after, others=CLOSES)}")
+        print(f"{query}: skipped. {after_words(after, *group, others=others)}")
 
 
 def undo(run: Run, query: QueryId, json: AsJson = False) -> None:

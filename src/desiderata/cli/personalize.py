@@ -143,7 +143,6 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     origin {run, round} (or null).
     """
     from desiderata.campaign.loop import Campaign
-    from desiderata.personalize.bringing import unlearnt_of_others
     from desiderata.personalize.looking import taken_back, unlearnt
 
     campaign = Campaign.open(run)
@@ -184,9 +183,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     if why:
         print(f"It stopped by itself after round {rounds[-1].number}. {why}")
     waiting = _waiting(campaign)
-    if others := unlearnt_of_others(campaign):
-        back = command("personalize", "undo", run)
-        print(f"{told_words(campaign, others)}, not learnt yet; `{back} ID` takes it back.")
+    if told := told_words(campaign, run):
+        print(told)
     elif waiting or (by_hand(campaign) and unlearnt(campaign)):
         back = f"; `{command('personalize', 'undo', run)}` takes that back" if by_hand(campaign) else ""
         print(f"{count(len(waiting), 'picture') if waiting else 'None'} chosen and not learnt yet{back}.")
@@ -219,12 +217,9 @@ def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]
     if not by_hand(campaign):
         ids = ", ".join(one["id"] for one in still_open)
         print(f"{count(len(still_open), 'picture')} of its own chosen and not learnt yet ({ids}).")
-        from desiderata.personalize.bringing import unlearnt_of_others
-
-        if others := unlearnt_of_others(campaign):
-            back = command("personalize", "undo", run)
-            print(f"{told_words(campaign, others)}, not learnt yet; `{back} ID` takes it back.")
-        print(f"Next: {run_words(run, campaign.store.last_round() + 1, only=bool(others))}")
+        if told := told_words(campaign, run):
+            print(told)
+        print(f"Next: {run_words(run, campaign.store.last_round() + 1, only=bool(told))}")
         print(bring_words(run))
         return
     for line in how_to_pick(campaign, run):

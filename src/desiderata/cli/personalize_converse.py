@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desiderata.cli.converse import QueryId
+from desiderata.cli.converse import QueryId, record_skip
 from desiderata.cli.output import (
     AsJson,
     after_json,
@@ -127,12 +127,7 @@ def skip(
 
     campaign = Campaign.open(run)
     _check_asks(campaign)
-    campaign.skip(query, reason, close=False)
-    after = after_json(campaign, query)
-    if json:
-        show_json(after | {"reason": reason})
-    else:
-        print(f"{query}: skipped. {after_words(after, 'personalize')}")
+    record_skip(campaign, query, reason, json, "personalize")
 
 
 def undo(
@@ -177,13 +172,18 @@ def bring_words(run: Path) -> str:
     return f"Or bring pictures of your own: `{command('personalize', 'ask', run)}` tells of what."
 
 
-def told_words(campaign: "Campaign", queries: "Sequence[Query]") -> str:
-    """Return how much was told for some queries: "2 pictures recorded, 1 sentence skipped"."""
+def told_words(campaign: "Campaign", run: Path) -> str:
+    """Return how much a person has told that is not learnt yet, and how it is taken back; empty for nothing."""
+    from desiderata.personalize.bringing import unlearnt_of_others
+
+    queries = unlearnt_of_others(campaign)
     ids = {query.id for query in queries}
     pictures = sum(answer.query_id in ids for answer in campaign.answers)
     skipped = sum(query.status == "skipped" for query in queries)
     said = [f"{count(pictures, 'picture')} recorded"] if pictures else []
-    return ", ".join([*said, *([f"{count(skipped, 'sentence')} skipped"] if skipped else [])])
+    said += [f"{count(skipped, 'sentence')} skipped"] if skipped else []
+    back = command("personalize", "undo", run)
+    return f"{', '.join(said)}, not learnt yet; `{back} ID` takes it back." if said else ""
 
 
 def _show_asked(queries: "Sequence[Query]", subject: "Subject", run: Path) -> None:
