@@ -134,7 +134,7 @@ def test_people_are_told_where_it_came_from(answered: Path, capsys: Capture):
     )
     assert Campaign.open("new").config.strategy == {"name": "genmqd"}
     assert main(["status", "new"]) == 0
-    assert "Branched from run after round 2." in capsys.readouterr().out
+    assert "Branched from run after round 2; genmqd decides from there on." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,24 @@ def test_another_strategy_goes_on(taught: Path, call: Call, capsys: Capture):
     assert all(0 < one.weight < 0.01 for one in Campaign.open("new").answers)
     assert call("personalize", "status", "new")[1]["origin"] == {"run": "toy", "round": 0}
     assert main(["personalize", "status", "new"]) == 0
-    assert "Branched from toy after round 0." in capsys.readouterr().out
+    assert "Branched from toy after round 0; clip-feedback-balance decides from there" in capsys.readouterr().out
     assert Campaign.open("toy").history() == before
     assert personalize_again.commands(Campaign.open("new")).count("\n") == 1, "nobody picked since"
+
+
+def test_one_that_would_choose_the_same_again_says_so(taught: Path, call: Call, capsys: Capture):
+    same = "It chooses the same pictures as chooses, unless others are brought or --strategy names another one."
+    assert call("personalize", "branch", "toy", "chooses", "--round", "0", "--strategy", "clip-feedback")[0] == 0
+    assert call("personalize", "run", "chooses", "--rounds", "2")[0] == 0
+    for words, said in (
+        (["--round", "1"], True),
+        ([], False),  # it goes on where the other one has not been yet
+        (["--round", "1", "--strategy", "random"], False),
+        (["--round", "1", "--strategy", "human"], False),
+    ):
+        capsys.readouterr()
+        assert main(["personalize", "branch", "chooses", f"new-{len(words)}-{words[-1:]}", *words]) == 0
+        assert (same in capsys.readouterr().out) == said, words
 
 
 @pytest.mark.parametrize(

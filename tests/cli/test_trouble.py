@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from conftest import CLASSES, EachClass, save
 from contracts.colours import Colours
+from desiderata.campaign import branching
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Proposal
 from desiderata.cli import main
@@ -36,6 +38,23 @@ def another(_name: str) -> Colours:
 
 def history(run: Path | str) -> str:
     return Campaign.open(run).history()
+
+
+def test_a_batch_system_that_ends_a_command_leaves_nothing_half_made(
+    run: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    def terminated(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    there = sorted(os.listdir())
+    with monkeypatch.context() as patched:
+        patched.setattr(branching, "_record", terminated)
+        assert main(["branch", "run", "new"]) == 143
+    assert "The same command goes on from there" in capsys.readouterr().err
+    assert sorted(os.listdir()) == there
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert main(["branch", "run", "new"]) == 0
 
 
 @pytest.mark.parametrize("first", ["status", "run", "report", "ask"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -18,16 +18,20 @@ def finished(run: Callable[[Job], object], jobs: Sequence[Job], processes: int) 
 
     Yields:
         The jobs, in the order in which they end. When one fails, its error is raised as soon as those at work, and
-        one more that is waiting for them, have ended; the others are not begun.
+        one more that is waiting for them, have ended; the others are not begun. Being interrupted ends those at work.
     """
+    others = set(active_children())
     with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
         waiting = {pool.submit(run, job): job for job in jobs}
         try:
             for done in as_completed(waiting):
                 done.result()
                 yield waiting[done]
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, KeyboardInterrupt):  # which may have reached this process alone
+                for worker in {*active_children()} - others:
+                    worker.terminate()
             raise
 
 

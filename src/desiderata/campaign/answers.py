@@ -38,7 +38,10 @@ def find_open(store: Store, query: Query | str) -> Query:
         return found
     was = "has been answered already" if found.status == "answered" else f"was skipped ({found.reason})"
     mend = "ask for the open ones"
-    if found.round > store.last_round() and found.proposal.feature is None:
+    learnt = found.round <= store.last_round()
+    if learnt and store.path:
+        mend += f", or make a branch after round {found.round - 1}, which asks it anew"
+    elif not learnt and found.proposal.feature is None:
         mend += ", or undo it first"
     raise Refused(f"Query {found.id} {was}: {mend}.")
 

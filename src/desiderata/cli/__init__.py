@@ -17,6 +17,7 @@ import typer
 
 from desiderata import __version__
 from desiderata.cli.plain_help import as_written
+from desiderata.cli.stopping import INTERRUPTED, TERMINATED, sigterm_as_interrupt
 from desiderata.errors import DesiderataError
 from desiderata.foundation.hub import quiet_hub
 from desiderata.threads import wait_briefly
@@ -24,13 +25,11 @@ from desiderata.threads import wait_briefly
 GROUPS = ("start", "converse", "run", "look", "use", "branch", "personalize", "demo", "bench", "models")
 """Modules of this package, in the order in which help lists their commands."""
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="desiderata",
     help="Tells you, in plain words, which images your classifier needs next.",
     epilog='With --json a command prints one JSON object; an error is {"error": "..."} and exit status 2. '
-    "After Ctrl-C it prints none, and the status is 130.",
+    "After Ctrl-C or SIGTERM it prints none, and the status is 130 or 143.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,8 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of the process by default.
 
     Returns:
-        The exit status: 0, 2 for an error that the caller can put right, 130 after Ctrl-C.
+        The exit status: 0, 2 for an error that the caller can put right, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    with sigterm_as_interrupt() as came:
+        status = _run(arguments)
+    return TERMINATED if came and status == INTERRUPTED else status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from desiderata.cli.output import AsJson, Run, command, count, show_json
-from desiderata.cli.taught import TaughtRun, check_installed, next_words
+from desiderata.cli.taught import TaughtRun, asks, by_hand, check_installed, next_words
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
@@ -57,10 +57,10 @@ def origin_json(store: "Store") -> dict[str, object] | None:
     return origin and {"run": origin.run, "round": origin.round}
 
 
-def origin_words(store: "Store") -> str:
-    """Return the same for people; nothing for a run that was not."""
-    origin = store.origin()
-    return f"Branched from {origin.run} after round {origin.round}." if origin else ""
+def origin_words(campaign: "Campaign") -> str:
+    """Return the same for people, and what has decided since; nothing for a run that was not."""
+    origin, name = campaign.store.origin(), campaign.config.strategy.get("name") or "another strategy"
+    return f"Branched from {origin.run} after round {origin.round}; {name} decides from there on." if origin else ""
 
 
 def shared_rounds(campaign: "Campaign") -> int:
@@ -104,12 +104,21 @@ def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: b
             {"run": str(new), "origin": origin_json(campaign.store), "strategy": name, "left_behind": len(left)}
         )
         return
-    print(f"{new}: {origin_words(campaign.store)[:-1]}; {name or 'another strategy'} decides from there on.")
+    print(f"{new}: {origin_words(campaign)}")
     if left:
         learns = _learns(other, run)
         what = count(len(left), "answer")
         print(f"{what} of {run} not learnt yet, and not in {new}: `{learns}` learns such, before a branch.")
+    if _chooses_the_same(campaign, other):
+        print(f"It chooses the same pictures as {run}, unless others are brought or --strategy names another one.")
     print(_next(campaign, new))
+
+
+def _chooses_the_same(campaign: "Campaign", other: "Campaign") -> bool:
+    """Return whether a branch that is let run does what the other run did: in both, the generator alone chose."""
+    same = campaign.config.strategy == other.config.strategy
+    earlier = campaign.store.last_round() < other.store.last_round()
+    return campaign.config.half == "personalize" and same and earlier and not by_hand(campaign) and asks(campaign)
 
 
 def _learns(campaign: "Campaign", run: Path) -> str:

@@ -56,7 +56,7 @@ def status(run: Run, json: AsJson = False) -> None:
         return
     if rounds:
         _show_rounds(rounds)
-        if origin := origin_words(campaign.store):
+        if origin := origin_words(campaign):
             print(origin)
     else:
         print("Nothing is measured yet, because the campaign was stopped while it was made.")

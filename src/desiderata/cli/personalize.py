@@ -171,7 +171,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         return
     if rounds:
         show_rounds(campaign)
-        if origin := origin_words(campaign.store):
+        if origin := origin_words(campaign):
             print(origin)
         if undone := taken_back(campaign):
             print(f"Taken back before it was learnt: {count(undone, 'picture')}.")
