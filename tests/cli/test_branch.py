@@ -56,6 +56,10 @@ def test_a_campaign_goes_on_otherwise(answered: Path, archive: Path, call: Call)
 def test_who_asked_stays_known(answered: Path, archive: Path, call: Call):
     assert call("branch", "run", "new", "--strategy", "random-text")[0] == 0
     assert asked_by(Campaign.open("new")) == [(2, "text-influence")]
+    assert call("ask", "new")[0] == call("report", "new")[0] == 0
+    page = Path("new/report.html").read_text()
+    assert all(f">{name}</dt>" in page for name in ("TextInfluence", "RandomText")), "one asked what is open"
+    assert "TextInfluence, then RandomText" not in page, "nothing that it asked is learnt yet"
     assert call("run", "new", "--oracle", "archive", "--archive", archive, "--rounds", "3")[0] == 0
     assert asked_by(Campaign.open("new")) == [(2, "text-influence"), (3, "random-text")]
     assert call("branch", "new", "back", "--strategy", "text-influence")[0] == 0

@@ -13,6 +13,7 @@ from desiderata.campaign import holding, recall
 from desiderata.campaign.config import Config, build
 from desiderata.campaign.directory import make_run, open_store
 from desiderata.campaign.images import ImageLike, UnreadableImage
+from desiderata.campaign.known import Known
 from desiderata.campaign.learner import Learner
 from desiderata.campaign.oracle import CannotAnswer, Oracle
 from desiderata.campaign.proposals import check_proposals
@@ -28,7 +29,7 @@ class RoundNotClosed(DesiderataError):
     """What was told is recorded, and what should have followed from it failed; asking again makes up for it."""
 
 
-class Campaign:
+class Campaign(Known):
     """A conversation between a learner, which asks, and whoever answers.
 
     Every step is recorded before it returns, and draws from a random stream of its own, named by the seed, the
@@ -39,7 +40,7 @@ class Campaign:
     """
 
     def __init__(self, store: Store, config: Config, learner: Learner[Any] | None, strategy: Strategy[Any] | None):
-        self.store = store
+        super().__init__(store)
         self.config = config
         self._parts = (learner, strategy) if learner and strategy else None
         self._checked = False
@@ -111,61 +112,12 @@ class Campaign:
             campaign._built()  # before anything is told that could not be learnt from
         return campaign
 
-    # What is known
-
-    @property
-    def path(self) -> Path | None:
-        """The directory of the run."""
-        return self.store.path
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The labels that an answer may have."""
-        return tuple(self.store.fact("classes"))
-
-    @property
-    def queries(self) -> list[Query]:
-        """All queries, in the order asked."""
-        return self.store.queries()
-
-    @property
-    def answers(self) -> list[Answer]:
-        """All answers, in the order asked for."""
-        return self.store.answers()
-
-    @property
-    def rounds(self) -> list[Round]:
-        """The closed rounds; the first, number 0, is the learner before it asked anything."""
-        return self.store.rounds()
-
-    @property
-    def withdrawals(self) -> Sequence[Withdrawal]:
-        """What was told or skipped and then taken back, in the order in which it was taken back."""
-        return self.store.withdrawals()
-
-    @property
-    def decisions(self) -> Mapping[str, Decision]:
-        """Who answered or skipped each query, by its id; queries decided before this was recorded are not in it."""
-        return self.store.decisions()
+    # The conversation
 
     def exchanges(self) -> list[Exchange]:
         """Return every query that is open no longer with what it brought, in the order asked."""
         said = recall.Said.of(self.store)
         return recall.exchanges(self.store, said, self._vectors_of(said), self.classes)
-
-    def taken(self) -> set[str]:
-        """Return the names (SHA-256 of pixels) of all pictures of the campaign; none is accepted once more."""
-        return self.store.known_images()
-
-    def taken_back(self) -> set[str]:
-        """Return the names of all pictures that were ever taken back; a person may tell them once more."""
-        return {answer.image for withdrawal in self.withdrawals for answer in withdrawal.answers if answer.image}
-
-    def history(self) -> str:
-        """Return everything said and measured, as canonical JSON."""
-        return self.store.history()
-
-    # The conversation
 
     def ask(self) -> list[Query]:
         """Return the open queries, asking those of the next round when none is open.

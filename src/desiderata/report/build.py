@@ -90,6 +90,7 @@ def of_campaign(
         curves=curves,
         control=curves[1].method if len(curves) > 1 else "",
         asked=_asked(campaign, realised_gains(campaign, progress) if collecting and gains else {}),
+        askers=_askers(campaign, max((query.round for query in campaign.queries), default=0)),
         confusion=_confusion(campaign, learner, last) if collecting else None,
         feature_map=_map(learner, held, exchanges, campaign) if collecting else None,
         reproduce=_reproduce(campaign, held, command),
@@ -111,9 +112,13 @@ def _curve(campaign: Campaign, figure: str) -> Curve | None:
     rounds = [round for round in campaign.rounds if figure in round.metrics]
     if not rounds:
         return None
-    name = THEN.join(NAMES.get(name, name) for _, name in asked_by(campaign))
+    name = THEN.join(_askers(campaign, campaign.store.last_round()))
     examples = np.array([round.examples for round in rounds])
     return Curve(name, examples, np.array([[round.metrics[figure] for round in rounds]]))
+
+
+def _askers(campaign: Campaign, number: int) -> list[str]:
+    return [NAMES.get(name, name) for _, name in asked_by(campaign, number)]
 
 
 def _asked(campaign: Campaign, gains: Mapping[str, Worth]) -> list[Asked]:

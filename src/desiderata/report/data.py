@@ -192,6 +192,7 @@ class Report:
         method: Name of the curve that the queries belong to; empty: the first curve.
         control: Name of the curve that `method` is compared with, such as a random one; empty: none.
         asked: The queries, in the order in which they were asked.
+        askers: Names of the methods that asked them, those whose round no curve reaches yet included.
         confusion: Mistakes before and after, or None.
         feature_map: Points in the plane, or None.
         reproduce: What one needs to do it again, such as "Command", "Seed", "Encoder"; shown in this order.
@@ -215,6 +216,7 @@ class Report:
     method: str = ""
     control: str = ""
     asked: Sequence[Asked] = ()
+    askers: Sequence[str] = ()
     confusion: Confusion | None = None
     feature_map: FeatureMap | None = None
     reproduce: Mapping[str, str] = field(default_factory=dict)

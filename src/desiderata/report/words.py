@@ -133,7 +133,7 @@ def meanings(asked: Iterable[Asked]) -> list[Evidence]:
 
 def methods(report: Report) -> list[tuple[str, str]]:
     """Return the methods that appear in a report and what each of them does, as far as that is known."""
-    names = dict.fromkeys(name for curve in report.curves for name in curve.method.split(THEN))
+    names = dict.fromkeys([*(name for curve in report.curves for name in curve.method.split(THEN)), *report.askers])
     return [(name, METHODS[name]) for name in names if name in METHODS]
 
 
