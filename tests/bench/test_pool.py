@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -40,15 +42,41 @@ def wait_for_ever(path: Path) -> None:
     time.sleep(600)
 
 
+def touch_or_wait(path: Path) -> None:
+    (wait_for_ever if path.name == "waits" else touch)(path)
+
+
+def children_end(before: set[BaseProcess]) -> bool:
+    """Return whether those that were started since end by themselves within a minute."""
+    until = time.monotonic() + 60
+    while (new := {*active_children()} - before) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not new
+
+
 def test_an_interrupt_of_this_process_alone_ends_those_at_work(tmp_path: Path):
     def interrupt() -> None:
-        while not (tmp_path / "0").exists():
+        until = time.monotonic() + 120
+        while not (tmp_path / "0").exists() and time.monotonic() < until:
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
-    started = time.monotonic()
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(finished(wait_for_ever, [tmp_path / "0", tmp_path / "1"], 1))
-    assert time.monotonic() - started < 300
+    others, before = {*active_children()}, signal.signal(signal.SIGINT, signal.default_int_handler)
+    elsewhere = threading.Thread(target=interrupt)
+    elsewhere.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(finished(wait_for_ever, [tmp_path / "0", tmp_path / "1"], 1))
+    finally:
+        elsewhere.join()
+        signal.signal(signal.SIGINT, before)
+    assert children_end(others)
     assert not (tmp_path / "1").exists()
+
+
+def test_whoever_asks_for_no_further_job_leaves_none_at_work(tmp_path: Path):
+    others = {*active_children()}
+    jobs = finished(touch_or_wait, [tmp_path / "0", tmp_path / "waits"], 2)
+    assert next(jobs) == tmp_path / "0"
+    jobs.close()
+    assert children_end(others)

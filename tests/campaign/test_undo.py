@@ -141,7 +141,9 @@ def test_whoever_tells_a_decided_query_hears_of_undo_while_it_is_possible(campai
     with pytest.raises(Refused, match=r"answered already: ask for the open ones, or undo it first\.$"):
         campaign.tell(one, image(1))
     campaign.skip(two, "no")
-    mend = "ask for the open ones" + ", or make a branch after round 0, which asks it anew" * bool(campaign.path)
+    mend = "ask for the open ones" + ", or make a branch after round 0, which asks that round anew" * bool(
+        campaign.path
+    )
     with pytest.raises(Refused, match=rf"answered already: {mend}\.$"):
         campaign.tell(one, image(1))
     with pytest.raises(Refused, match=rf"was skipped \(no\): {mend}\.$"):

@@ -15,6 +15,7 @@ from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import again, main, personalize_again
 from desiderata.personalize import branching
+from desiderata.report.personalize_words import method
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -126,8 +127,7 @@ def test_one_that_was_made_in_python_is_opened_there(answered: Path, capsys: Cap
     (answered / "campaign.toml").write_text(Config().to_toml())
     assert main(["branch", "run", "new"]) == 0
     assert capsys.readouterr().out == (
-        "new: Branched from run after round 2; another strategy decides from there on.\n"
-        "Next, in Python: Campaign.open('new', learner=..., strategy=...)\n"
+        "new: Branched from run after round 2.\nNext, in Python: Campaign.open('new', learner=..., strategy=...)\n"
     )
 
 
@@ -248,6 +248,27 @@ def test_one_that_would_choose_the_same_again_says_so(taught: Path, call: Call, 
         capsys.readouterr()
         assert main(["personalize", "branch", "chooses", f"new-{len(words)}-{words[-1:]}", *words]) == 0
         assert (same in capsys.readouterr().out) == said, words
+
+
+def test_one_that_would_choose_otherwise_does_not_say_so(taught: Path, call: Call, capsys: Capture):
+    assert call("personalize", "branch", "toy", "one", "--round", "0", "--strategy", "random")[0] == 0
+    assert call("personalize", "run", "one", "--rounds", "1")[0] == 0
+    assert call("personalize", "branch", "one", "two", "--strategy", "clip-feedback")[0] == 0
+    assert call("personalize", "ask", "two")[0] == call("personalize", "report", "two")[0] == 0
+    page = Path("two/report.html").read_text()
+    assert all(method(name) in page for name in ("random", "clip-feedback")), "one chose what is open"
+    assert call("personalize", "run", "two", "--rounds", "2")[0] == 0
+    three = ["personalize", "branch", "two", "three", "--round", "0"]  # round 1 was chosen at random
+    assert call("personalize", "branch", "one", "told", "--round", "0")[0] == 0
+    save(Path("photo.png"), "red", 7)
+    query = call("personalize", "ask", "told")[1]["queries"][0]["id"]
+    assert call("personalize", "tell", "told", query, "photo.png")[0] == 0
+    assert call("personalize", "run", "told", "--rounds", "1")[0] == 0
+    four = ["personalize", "branch", "told", "four", "--round", "0"]  # round 1 was answered by somebody
+    for words in (three, four):
+        capsys.readouterr()
+        assert main(words) == 0
+        assert "It chooses the same" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -17,19 +17,19 @@ def finished(run: Callable[[Job], object], jobs: Sequence[Job], processes: int) 
         processes: Jobs at a time.
 
     Yields:
-        The jobs, in the order in which they end. When one fails, its error is raised as soon as those at work, and
-        one more that is waiting for them, have ended; the others are not begun. Being interrupted ends those at work.
+        The jobs, in the order in which they end. When one fails, its error is raised and the others are not begun;
+        those at work go on until they end. An interrupt, or whoever asks for no further job, ends these, too.
     """
     others = set(active_children())
     with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
-        waiting = {pool.submit(run, job): job for job in jobs}
         try:
+            waiting = {pool.submit(run, job): job for job in jobs}
             for done in as_completed(waiting):
                 done.result()
                 yield waiting[done]
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, KeyboardInterrupt):  # which may have reached this process alone
+            if not isinstance(error, Exception):  # it may have reached this process alone
                 for worker in {*active_children()} - others:
                     worker.terminate()
             raise

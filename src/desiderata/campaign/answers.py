@@ -40,7 +40,7 @@ def find_open(store: Store, query: Query | str) -> Query:
     mend = "ask for the open ones"
     learnt = found.round <= store.last_round()
     if learnt and store.path:
-        mend += f", or make a branch after round {found.round - 1}, which asks it anew"
+        mend += f", or make a branch after round {found.round - 1}, which asks that round anew"
     elif not learnt and found.proposal.feature is None:
         mend += ", or undo it first"
     raise Refused(f"Query {found.id} {was}: {mend}.")

@@ -58,9 +58,10 @@ def origin_json(store: "Store") -> dict[str, object] | None:
 
 
 def origin_words(campaign: "Campaign") -> str:
-    """Return the same for people, and what has decided since; nothing for a run that was not."""
-    origin, name = campaign.store.origin(), campaign.config.strategy.get("name") or "another strategy"
-    return f"Branched from {origin.run} after round {origin.round}; {name} decides from there on." if origin else ""
+    """Return the same for people, and what decides since, where it has a name; nothing for a run that was not."""
+    origin, name = campaign.store.origin(), campaign.config.strategy.get("name")
+    since = f"; {name} decides from there on" if name else ""
+    return f"Branched from {origin.run} after round {origin.round}{since}." if origin else ""
 
 
 def shared_rounds(campaign: "Campaign") -> int:
@@ -115,10 +116,15 @@ def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: b
 
 
 def _chooses_the_same(campaign: "Campaign", other: "Campaign") -> bool:
-    """Return whether a branch that is let run does what the other run did: in both, the generator alone chose."""
+    """Return whether a branch that is let run does what the other run did: the same strategy chose, and it alone."""
+    if campaign.config.half != "personalize" or by_hand(campaign) or not asks(campaign):
+        return False
+    from desiderata.personalize.looking import decided_by_others
+
+    number = campaign.store.last_round()
+    later = shared_rounds(other) <= number < other.store.last_round()
     same = campaign.config.strategy == other.config.strategy
-    earlier = campaign.store.last_round() < other.store.last_round()
-    return campaign.config.half == "personalize" and same and earlier and not by_hand(campaign) and asks(campaign)
+    return same and later and not any(query.round > number for query in decided_by_others(other))
 
 
 def _learns(campaign: "Campaign", run: Path) -> str:
