@@ -327,6 +327,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no campaign with spaces": (["ask", "not here"], "make one with `desiderata new 'not here' --images FOLDER`."),
     "another folder": (["ask", "images"], "images is not a campaign: give the directory of one."),
     "unknown query": (["tell", "run", "r9", "a.png"], "There is no query r9 in this campaign"),
+    "unknown query and file": (["tell", "run", "r9", "nosuch.png"], "There is no query r9 in this campaign"),
     "unknown label": (["tell", "run", "r001-q01", "a.png", "--label", "giraffe"], "'giraffe' is none of the classes"),
     "missing file": (["tell", "run", "r001-q01", "gone.png"], "gone.png does not exist"),
     "empty folder": (["tell", "run", "r001-q01", "nothing"], "nothing has no JPEG, PNG, WebP, GIF or BMP images"),

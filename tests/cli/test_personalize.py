@@ -657,11 +657,13 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     assert call(*words)[1]["warning"].startswith("moji-diffusion knows drawn scenes")
     shutil.rmtree("run")
     capsys.readouterr()
+    assert main([*words, "--strategy", "foo"]) == 2
+    assert "knows drawn scenes" not in capsys.readouterr().err, "what is wrong is all that is said"
     assert main(words) == 0
-    warning = capsys.readouterr().err
+    warning = capsys.readouterr().err.removeprefix("Getting ready\n").splitlines()[0]
     assert warning.startswith("moji-diffusion knows drawn scenes")
-    assert "Cannot understand 'toy' in 'a toy " in warning
-    assert "Its words: `desiderata models words`." in warning
+    assert "It goes on without understanding 'toy': the Moji world cannot tell what it means" in warning
+    assert warning.endswith("(`desiderata models words`).")
     shutil.rmtree("run")
     assert "'cat' is one of its words" in call(*words, "--placeholder", "cat")[1]["warning"]
     shutil.rmtree("run")

@@ -193,6 +193,8 @@ def test_pictures_that_are_known_are_not_told_again(call: Call):
         status, said = call("personalize", "tell", "run", query, *files)
         assert (status, says in said["error"]) == (2, True)
     assert Campaign.open("run").history() == before
+    status, said = call("personalize", "tell", "run", "r9", "nosuch.png")
+    assert (status, said["error"].startswith("There is no query r9")) == (2, True)
 
 
 def test_the_report_tells_who_brought_what(call: Call):

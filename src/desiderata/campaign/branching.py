@@ -119,9 +119,8 @@ def _last_shared(store: Store, round: int | None) -> int:
     if last < 0:
         raise DesiderataError(f"{store.path} has no closed round yet: go on with it first.")
     if not 0 <= number <= last:
-        raise DesiderataError(
-            f"Round {number} of {store.path} is not closed: give one from 0 to {last}, or go on with it first."
-        )
+        known = f"give one from 0 to {last}" if last else "give 0, the only one"
+        raise DesiderataError(f"Round {number} of {store.path} is not closed: {known}, or go on with it first.")
     return number
 
 

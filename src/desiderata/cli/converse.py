@@ -129,11 +129,13 @@ def tell(
 
     JSON: run, query, answers [{image, label, weight, source}], open [ids].
     """
+    from desiderata.campaign.answers import find_open
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.brought import images_brought, in_words
     from desiderata.cli.progress import spinner
 
     campaign = Campaign.open(run)
+    find_open(campaign.store, query)  # said before files are read
     brought = images_brought(files, label, campaign.classes)
     images, labels = [image for image, _ in brought], [shown for _, shown in brought]
     with spinner("Recording", quiet=json):

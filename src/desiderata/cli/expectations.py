@@ -105,7 +105,9 @@ def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholde
         for setting in settings:
             parse(f"a {subject} {setting}" if kind == "object" else setting)
     except CannotParse as error:
-        said += [str(error), f"Its words: `{command('models', 'words')}`."]
+        said.append(
+            f"It goes on without understanding {error.word!r}: {error.reason} (`{command('models', 'words')}`)."
+        )
     if knows(placeholder):
         said.append(f"{placeholder!r} is one of its words: take a --placeholder without a meaning, such as sks.")
     return " ".join(said)

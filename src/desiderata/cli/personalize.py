@@ -105,11 +105,11 @@ def pick(
 
     JSON: run, picked [{id, text}], round {number, examples, metrics}, stopped (with --none, or null).
     """
-    _check_given(pictures, none)
     from desiderata.campaign.loop import Campaign
 
     campaign = Campaign.open(run)
     _check_by_hand(campaign)
+    _check_given(pictures, none)
     files = files_picked(campaign, pictures or [])  # what is wrong with them is said before models are loaded
     with opened(run, json, lines=True) as (campaign, _):
         from desiderata.personalize import picking

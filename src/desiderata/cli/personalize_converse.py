@@ -94,6 +94,7 @@ def tell(
 
     JSON: run, query, answers [{image, label, weight, source}], open [ids].
     """
+    from desiderata.campaign.answers import find_open
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.brought import images_brought
     from desiderata.personalize.bringing import bring
@@ -101,6 +102,7 @@ def tell(
 
     campaign = Campaign.open(run)
     _check_asks(campaign)
+    find_open(campaign.store, query)  # said before files are read
     images = [image for image, _ in images_brought(files, campaign.classes[0], campaign.classes)]
     told = bring(campaign, query, images, close=False)
     after = after_json(campaign, query)

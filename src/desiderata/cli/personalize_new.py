@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,17 +63,22 @@ def new(
         ),
     ] = None,
     strategy: Annotated[
-        str, typer.Option(help=f"What decides on the pictures to learn from: {', '.join(STRATEGIES)}.")
+        str,
+        typer.Option(help=f"What decides on what to learn from: {', '.join(STRATEGIES)}; see docs/personalize.md."),
     ] = STRATEGIES[0],
     trainer: Annotated[str, typer.Option(help=f"How it learns: {', '.join(TRAINERS)}.")] = TRAINERS[0],
     adapter: Annotated[
         str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each round; as published.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Training steps of each round; as published, or as suits {BUNDLED} (200)."),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Of the trainer; too high a one draws the pictures again, whatever is asked. As published."
+            help="Of the trainer; too high a one draws the pictures again, whatever is asked. As published (5e-6), "
+            f"or as suits {BUNDLED} (2e-4, of a style 1e-4)."
         ),
     ] = None,
     anchors: Annotated[
@@ -172,13 +178,17 @@ def new(
     warning = before_learning(
         images, subject, setting, kind, placeholder, bundled=model == BUNDLED, device=device, precision=precision
     )
-    if warning and not json:
-        print(warning, file=sys.stderr)  # before minutes are spent on it
+
+    def warn() -> None:
+        if warning and not json:
+            print(warning, file=sys.stderr)
+
     if resumed:
+        warn()
         with opened(run, json, lines=True) as (campaign, _):
             campaign.settle()
     else:
-        campaign = _made(run, images, wanted, quiet=json)
+        campaign = _made(run, images, wanted, quiet=json, checked=warn)  # before minutes are spent on it
     config, first = campaign.config, campaign.rounds[0]
     references = len(campaign.store.held())
     if json:
@@ -259,8 +269,8 @@ def _sentences(given: str | None, kind: str) -> str | list[str] | None:
     return sentences
 
 
-def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool) -> "Campaign":
+def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool, checked: Callable[[], None]) -> "Campaign":
     with stages("Getting ready", quiet, lines=True) as show:
         from desiderata.personalize.quickstart import new_campaign
 
-        return new_campaign(run, images, **wanted, progress=Told(show))
+        return new_campaign(run, images, **wanted, progress=Told(show), checked=checked)

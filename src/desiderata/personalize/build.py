@@ -28,6 +28,7 @@ def create(
     models: Models | None = None,
     memo: Path | None = None,
     progress: Progress | None = None,
+    checked: Callable[[], None] | None = None,
 ) -> Campaign:
     """Make the campaign that `config` names: read the references, learn them, measure, record.
 
@@ -40,6 +41,7 @@ def create(
         models: Loaded already; they must be those that `config` names.
         memo: A folder for weights and pictures by what they come from, which campaigns share; none by default.
         progress: Told what takes time.
+        checked: Called when nothing wrong was found in what is asked for, before models are loaded.
 
     Returns:
         The campaign.
@@ -51,6 +53,8 @@ def create(
     asked = Asked.of(config)
     check_outside(path, asked.images, "your pictures")
     check_before_loading(config, asked)
+    if checked:
+        checked()
     use_physical_cores()
     models = models or Models.of(config)
     references = read_references(asked.images, models.generator.size)

@@ -1,6 +1,6 @@
 """A generator that learns a subject, in one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def new_campaign(
     models: Models | None = None,
     memo: Path | None = None,
     progress: Progress | None = None,
+    checked: Callable[[], None] | None = None,
 ) -> Campaign:
     """Teach a generator a subject from a few pictures, and make the campaign in which it learns on.
 
@@ -80,6 +81,7 @@ def new_campaign(
         models: Loaded already; they must be those named.
         memo: A folder for weights and pictures by what they come from, which campaigns share.
         progress: Told what takes time.
+        checked: Called when nothing wrong was found in what is asked for, before models are loaded.
 
     Returns:
         The campaign, ready to ask.
@@ -118,7 +120,7 @@ def new_campaign(
             **({"second_encoder": lasting(second_encoder)} if second_encoder else {}),
         },
     )
-    return create(Path(path), config, models=models, memo=memo, progress=progress)
+    return create(Path(path), config, models=models, memo=memo, progress=progress, checked=checked)
 
 
 def _plain(names: str | Sequence[str]) -> str | list[str]:
