@@ -348,6 +348,15 @@ def test_a_steady_rate_is_compared_with_the_controls_too():
     )
 
 
+def test_who_chooses_is_compared_at_the_same_weight():
+    others = [{**one, "strategy": name} for name in ("uncertainty", "random", "random-balance") for one in CELLS[:2]]
+    text = tables([*CELLS, *others])
+    assert "| object | Uncertainty | Random | 2 | runs | +0.0 ± 0.0 % |" in text
+    assert "| object | Uncertainty + Balance | Random + Balance | 2 | runs | +20.0 ± " in text
+    assert "| Uncertainty | Random + Balance |" not in text
+    assert "| Uncertainty | CLIP feedback |" not in text, "which nobody ran"
+
+
 def test_changes_are_told_over_subjects():
     other = [
         {**one, "subject": "fox", "rounds": [{**row, "ovf": row["ovf"] / 2} for row in one["rounds"]]}

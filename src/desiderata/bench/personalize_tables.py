@@ -63,8 +63,12 @@ themselves (Eq. 10).
 """
 
 ABOUT_CONTROLS = """\
-*Equal steps* and *equal weights* are those of Uncertainty + Balance, beside the steady rate, too.
+*Equal steps* and *equal weights* are those of Uncertainty + Balance, beside the steady rate, too. Then, whether it
+matters who chooses: Uncertainty against the other strategies, at full weight and with balance.
 """
+
+CHOOSING = ("random", "clip-feedback", "human")
+"""Who else may choose the pictures."""
 
 _STYLE_ROWS = ("random", "human", "clip-feedback")
 
@@ -128,16 +132,18 @@ def methods_table(table: Table) -> str:
 
 
 def controls_table(results: Results) -> str:
-    """Return by how much uncertainty with balance, plain and at a steady rate, changes others; "" for none.
+    """Return by how much uncertainty, with balance also at a steady rate, differs from others; "" for none.
 
     The others are DreamBooth, the controls, and a learning rate chosen by the same test: whoever has overfitting to
-    mend may as well do that. The steady rate is compared with uncertainty with balance, too.
+    mend may as well do that. The steady rate is compared with uncertainty with balance, too, and uncertainty with who
+    else may choose, at the same weight.
     """
     lines = []
     others = (BASELINE, *FOLLOWING, LowerRate.name)
     for kind in KINDS:
         table = Table(results, kind)
         pairs = [(FOLLOWED, other) for other in others] + [(Steady.name, other) for other in (*others, FOLLOWED)]
+        pairs += [(f"uncertainty{end}", f"{other}{end}") for end in ("", "-balance") for other in CHOOSING]
         for strategy, other in pairs:
             if {strategy, other} <= {*table.strategies}:
                 for by_subject, over in ((False, "runs"), (True, "subjects")):
