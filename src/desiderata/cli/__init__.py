@@ -46,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for an error that the caller can put right, 130 after Ctrl-C, 143 after SIGTERM.
     """
     with sigterm_as_interrupt() as came:
-        status = _run(arguments)
+        try:
+            status = _run(arguments)
+        except KeyboardInterrupt:  # it came before the command began, or while it said that it was stopped
+            status = INTERRUPTED
     return TERMINATED if came and status == INTERRUPTED else status
 
 
