@@ -107,6 +107,13 @@ def test_a_generator_is_taught_and_goes_on_by_itself(call: Call, capsys: Capture
     assert {file.name for file in Path("photos").iterdir()} == {"0.png", "1.png"}
 
 
+def test_help_tells_whole_names_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Capture):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["personalize", "new", "--help"]) == 0
+    words = re.split(r"[\s,.;]+", capsys.readouterr().out)
+    assert {*STRATEGIES, *TRAINERS} <= {*words}
+
+
 def test_the_names_that_help_lists_are_all_there_are():
     assert set(personalize_new.STRATEGIES) == set(STRATEGIES)
     assert list(personalize_new.TRAINERS) == list(TRAINERS)

@@ -8,7 +8,7 @@ import typer
 from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, told_words, undo
-from desiderata.cli.personalize_new import new
+from desiderata.cli.personalize_new import NAMES, new
 from desiderata.cli.personalize_pick import files_picked, how_to_pick, open_queries, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
 from desiderata.cli.taught import (
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True, help="Teach a generator a subject, and let it choose what else to learn from."
     )
-    group.command()(new)
+    group.command(epilog=NAMES)(new)
     group.command(name="run")(run_)
     for one in (pick, ask, tell, skip, undo, status, sample, export, report):
         group.command()(one)

@@ -20,22 +20,30 @@ if TYPE_CHECKING:
 
 STRATEGIES = (
     "uncertainty-balance",
+    "uncertainty-balance-steady",
     "uncertainty",
+    "human",
+    "human-balance",
     "clip-feedback",
     "clip-feedback-balance",
     "random",
     "random-balance",
-    "human",
-    "human-balance",
     "dreambooth",
-    "random-equal-weight",
-    "dreambooth-equal-steps",
     "dreambooth-lower-rate",
-    "uncertainty-balance-steady",
+    "dreambooth-equal-steps",
+    "random-equal-weight",
 )
-"""The names of `personalize.strategies.STRATEGIES`, which help lists without importing it; the usual one first."""
+"""The names of `personalize.strategies.STRATEGIES`, which help lists without importing it; the usual one first, and
+last those that are controls of experiments."""
 TRAINERS = ("dreambooth", "dreambooth-lora", "textual-inversion", "custom-diffusion", "ip-adapter")
 """The names of `personalize.recipes.TRAINERS`, likewise."""
+
+NAMES = (
+    f"Strategies: {', '.join(STRATEGIES[:-2])}; and for experiments {' and '.join(STRATEGIES[-2:])}. Where it copies "
+    "your pictures whatever is asked, take dreambooth-lower-rate; where you want a say in it, human. Trainers: "
+    f"{', '.join(TRAINERS)}."
+)
+"""Stands below the options, where there is room for whole names."""
 
 
 def new(
@@ -63,10 +71,9 @@ def new(
         ),
     ] = None,
     strategy: Annotated[
-        str,
-        typer.Option(help=f"What decides on what to learn from: {', '.join(STRATEGIES)}; see docs/personalize.md."),
+        str, typer.Option(help="What decides on what to learn from; the names are listed below.")
     ] = STRATEGIES[0],
-    trainer: Annotated[str, typer.Option(help=f"How it learns: {', '.join(TRAINERS)}.")] = TRAINERS[0],
+    trainer: Annotated[str, typer.Option(help="How it learns; likewise.")] = TRAINERS[0],
     adapter: Annotated[
         str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
     ] = None,
