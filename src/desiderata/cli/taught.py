@@ -175,7 +175,7 @@ def run_words(run: Path, round: int, only: bool = False) -> str:
 def figures(metrics: Mapping[str, float]) -> str:
     """Return what a round was measured by, in words."""
     known = [f"{name} {shown(key, metrics[key])}" for key, name in FIGURES.items() if key in metrics]
-    return ", ".join(known) or "not measured"
+    return ", ".join(known) or "not measured, since no test pictures are drawn (--pictures 0); look with `sample`"
 
 
 def shown(key: str, value: float) -> str:
