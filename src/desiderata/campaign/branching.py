@@ -99,13 +99,13 @@ def asked_by(campaign: "Campaign", number: int | None = None) -> list[tuple[int,
 
     Args:
         campaign: The campaign.
-        number: The last round that counts; the last closed one by default.
+        number: The last round that counts; by default the last one that was asked, closed or not.
 
     Returns:
         Strategies by name, each with the last round that it asked, in order; at least one.
     """
     own = str(campaign.config.strategy.get("name") or campaign.strategy.name)
-    last = campaign.store.last_round() if number is None else number
+    last = max((query.round for query in campaign.queries), default=0) if number is None else number
     return _upto(last, [*_earlier(campaign.store), (last, own)]) or [(last, own)]
 
 

@@ -90,7 +90,7 @@ def of_campaign(
         curves=curves,
         control=curves[1].method if len(curves) > 1 else "",
         asked=_asked(campaign, realised_gains(campaign, progress) if collecting and gains else {}),
-        askers=_askers(campaign, max((query.round for query in campaign.queries), default=0)),
+        askers=_askers(campaign),
         confusion=_confusion(campaign, learner, last) if collecting else None,
         feature_map=_map(learner, held, exchanges, campaign) if collecting else None,
         reproduce=_reproduce(campaign, held, command),
@@ -117,7 +117,7 @@ def _curve(campaign: Campaign, figure: str) -> Curve | None:
     return Curve(name, examples, np.array([[round.metrics[figure] for round in rounds]]))
 
 
-def _askers(campaign: Campaign, number: int) -> list[str]:
+def _askers(campaign: Campaign, number: int | None = None) -> list[str]:
     return [NAMES.get(name, name) for _, name in asked_by(campaign, number)]
 
 

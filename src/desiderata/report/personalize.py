@@ -167,7 +167,7 @@ def _curves(campaign: Campaign) -> list[Section]:
 
 def _choices(campaign: Campaign) -> Section:
     told = choices_of(campaign)
-    asked = asked_by(campaign, max([query.round for query in campaign.queries], default=0))
+    asked = asked_by(campaign)
     methods = [(through, sentence) for through, name in asked if (sentence := words.method(name))]
     html = _html("choices", choices=told, methods=methods, meanings=list(words.EVIDENCE.values()))
     return Section("choices", "What it chose", html)
