@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import joblib
 import pytest
@@ -12,6 +12,7 @@ import torch
 import typer
 
 from desiderata.cli import app, main
+from desiderata.cli.panels import in_panels
 from desiderata.training import moji_decap
 
 
@@ -74,6 +75,31 @@ def test_the_help_of_every_command_shows_its_brackets(
     texts = [command.help, *(getattr(one, "help", None) for one in command.params)] if command else []
     for bracket in re.findall(r"\[[^][]*\]", " ".join(text for text in texts if text)):
         assert letters(bracket) in shown
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_option_is_cut_on_a_narrow_terminal(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*words, "--help"]) == 0
+    shown = set(re.split(r"[\s│,]+", capsys.readouterr().out))
+    assert {name for one in COMMANDS[words].params for name in one.opts if name.startswith("--")} <= shown
+
+
+def test_options_stand_in_the_panels_that_say_what_they_are_about():
+    new = {one.name: getattr(one, "rich_help_panel", None) for one in COMMANDS["personalize", "new"].params}
+    assert new["strategy"] == "What it chooses"
+    assert new["steps"] == new["gradient_checkpointing"] == "How it learns"
+    assert new["images"] is None
+
+
+def test_a_panel_of_an_option_that_does_not_exist_is_an_error():
+    def command(number: Annotated[int, typer.Option()] = 0) -> None:
+        assert number == 0
+
+    with pytest.raises(KeyError):
+        in_panels({"Numbers": ("nombre",)})(command)
 
 
 def test_the_help_of_tell_shows_ids_in_brackets(capsys: pytest.CaptureFixture[str]):

@@ -7,6 +7,7 @@ import typer
 
 from desiderata.cli.bench_figures import gains, product
 from desiderata.cli.output import AsJson, show_json
+from desiderata.cli.panels import in_panels
 from desiderata.errors import DesiderataError
 from desiderata.threads import use_physical_cores
 
@@ -76,6 +77,16 @@ def collect(
     print(f"Raw figures, table and curves are in {out}.")
 
 
+PANELS = {
+    "What a run learns": ("steps", "learning_rate", "recipe", "trainer", "class_pictures", "prior"),
+    "What is drawn": ("samples", "prompts", "pictures"),
+    "Models": ("model", "encoder", "judge", "adapter", "device", "half"),
+    "Ablations": ("ablation", "values"),
+}
+"""Options of `bench personalize` by what they are about; "Options" has the plan."""
+
+
+@in_panels(PANELS)
 def personalize(
     out: Annotated[Path, typer.Option(help="Folder of the results; the same command goes on where it stopped.")],
     subjects: Annotated[
@@ -86,43 +97,43 @@ def personalize(
     ] = "experiment",
     strategies: Annotated[str, typer.Option(help="Strategies, with commas between; all.")] = "all",
     seeds: Annotated[int, typer.Option(min=1, help="How many runs of each.")] = 5,
+    first_seed: Annotated[int, typer.Option(min=0, help="100 for what is reported, less while developing.")] = 100,
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds of each run; the first learns the references alone.")
     ] = 4,
-    ablation: Annotated[
-        str, typer.Option(help="Turn one setting: lambda, anchors, k, m, sets, prior, learning-rate, pace, scale.")
+    processes: Annotated[int, typer.Option(min=1, help="Subjects at a time, each on one core.")] = 1,
+    found: Annotated[
+        bool,
+        typer.Option("--found", help="Run nothing: tables of what is there, of seeds that have all the subjects."),
+    ] = False,
+    steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for the usual.")] = 0,
+    recipe: Annotated[
+        str, typer.Option(help="What a step of the strategies' trainer is: usual, or published, as the authors' is.")
+    ] = "usual",
+    trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
+    class_pictures: Annotated[int, typer.Option(min=-1, help="For prior preservation; -1 for the usual.")] = -1,
+    prior: Annotated[
+        str,
+        typer.Option(help="Weight of class pictures: full, or published, that of the picture each is paired with."),
     ] = "",
-    values: Annotated[str, typer.Option(help="Only these values of it, with commas between; all.")] = "all",
+    samples: Annotated[int, typer.Option(min=1, help="m, pictures drawn for each direction.")] = 10,
+    prompts: Annotated[int, typer.Option(min=1, max=20, help="Test prompts.")] = 20,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures for each test prompt.")] = 4,
     model: Annotated[str, typer.Option(help="A generator's name, directory or hub id.")] = "moji-diffusion",
     encoder: Annotated[str, typer.Option(help="A CLIP model's name, directory or hub id.")] = "moji-clip",
     judge: Annotated[str, typer.Option(help="A judge network's name or directory.")] = "moji-judge",
     adapter: Annotated[
         str, typer.Option(help="The IP-Adapter trained for the generator; the bundled one has its own.")
     ] = "",
-    trainer: Annotated[str, typer.Option(help="dreambooth or dreambooth-lora.")] = "dreambooth",
-    steps: Annotated[int, typer.Option(min=0, help="Steps of every training; 0 for those of each trainer.")] = 0,
-    recipe: Annotated[
-        str, typer.Option(help="What a step of the strategies' trainer is: usual, or published, as the authors' is.")
-    ] = "usual",
-    prior: Annotated[
-        str,
-        typer.Option(help="Weight of class pictures: full, or published, that of the picture each is paired with."),
-    ] = "",
-    learning_rate: Annotated[float, typer.Option(min=0, help="Of the strategies' trainer; 0 for the usual.")] = 0,
-    class_pictures: Annotated[int, typer.Option(min=-1, help="For prior preservation; -1 for the usual.")] = -1,
-    samples: Annotated[int, typer.Option(min=1, help="m, pictures drawn for each direction.")] = 10,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures for each test prompt.")] = 4,
-    prompts: Annotated[int, typer.Option(min=1, max=20, help="Test prompts.")] = 20,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     half: Annotated[
         bool, typer.Option("--half", help="Compute in bfloat16; faster where there are units for it.")
     ] = False,
-    first_seed: Annotated[int, typer.Option(min=0, help="100 for what is reported, less while developing.")] = 100,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    processes: Annotated[int, typer.Option(min=1, help="Subjects at a time, each on one core.")] = 1,
-    found: Annotated[
-        bool,
-        typer.Option("--found", help="Run nothing: tables of what is there, of seeds that have all the subjects."),
-    ] = False,
+    ablation: Annotated[
+        str, typer.Option(help="Turn one setting: lambda, anchors, k, m, sets, prior, learning-rate, pace, scale.")
+    ] = "",
+    values: Annotated[str, typer.Option(help="Only these values of it, with commas between; all.")] = "all",
     json: AsJson = False,
 ) -> None:
     """Compare strategies by which a generator chooses what to learn from, over subjects and seeds.

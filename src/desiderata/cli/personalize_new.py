@@ -10,6 +10,7 @@ import typer
 
 from desiderata.cli.expectations import BUNDLED, before_learning
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
+from desiderata.cli.panels import in_panels
 from desiderata.cli.progress import stages
 from desiderata.cli.taught import Told, asks, check_installed, figures, opened
 from desiderata.cli.unfinished import unfinished
@@ -45,7 +46,25 @@ NAMES = (
 )
 """Stands below the options, where there is room for whole names."""
 
+PANELS = {
+    "The generator": ("model", "device", "precision"),
+    "What it chooses": ("strategy", "anchors", "k", "samples", "rate"),
+    "How it learns": (
+        "trainer",
+        "steps",
+        "learning_rate",
+        "class_pictures",
+        "class_images",
+        "prior",
+        "adapter",
+        "gradient_checkpointing",
+    ),
+    "How it is measured": ("test", "pictures", "encoder", "second_encoder"),
+}
+"""Options by what they are about; "Options" has what every run says: pictures, words, seed."""
 
+
+@in_panels(PANELS)
 def new(
     run: Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN")],
     images: Annotated[Path, typer.Option(help="A folder with a few pictures of the subject; it is only read.")],
@@ -58,25 +77,31 @@ def new(
         ),
     ],
     kind: Annotated[str, typer.Option(help="object or style.")] = "object",
+    placeholder: Annotated[str, typer.Option(help="The word that the subject is called by.")] = "sks",
     model: Annotated[str, typer.Option(help="A generator's name, directory or hub id, such as sd-1.4.")] = BUNDLED,
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="The CLIP model that judges: name, directory or hub id; the one that goes with the model."),
-    ] = None,
-    second_encoder: Annotated[
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
         str | None,
         typer.Option(
-            help="A DINOv2 model that measures likeness to the pictures besides (DINO-ALN): dinov2-base, or its "
-            "directory or hub id; none without it."
+            help="float32, float16 (to draw; it learns in float32) or bfloat16 (for both); float32 without it, but "
+            f"{BUNDLED} computes in bfloat16 where that is faster."
         ),
     ] = None,
     strategy: Annotated[
         str, typer.Option(help="What decides on what to learn from; the names are listed below.")
     ] = STRATEGIES[0],
-    trainer: Annotated[str, typer.Option(help="How it learns; likewise.")] = TRAINERS[0],
-    adapter: Annotated[
-        str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
+    anchors: Annotated[
+        str | None,
+        typer.Option(
+            help="What it may learn: moji, authors, or a file with a sentence a line and {} for the subject."
+        ),
     ] = None,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Sentences learnt from in a round (3).")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Pictures drawn for each to choose from (10).")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count (0.005).")
+    ] = None,
+    trainer: Annotated[str, typer.Option(help="How it learns; likewise.")] = TRAINERS[0],
     steps: Annotated[
         int | None,
         typer.Option(min=1, help=f"Training steps of each round; as published, or as suits {BUNDLED} (200)."),
@@ -88,49 +113,44 @@ def new(
             f"or as suits {BUNDLED} (2e-4, of a style 1e-4)."
         ),
     ] = None,
-    anchors: Annotated[
-        str | None,
+    class_pictures: Annotated[
+        int | None,
         typer.Option(
-            help="What it may learn: moji, authors, or a file with a sentence a line and {} for the subject."
+            min=0,
+            help="Of an object: how many others of its class are drawn and learnt, so that it does not forget them.",
         ),
     ] = None,
+    class_images: Annotated[
+        Path | None, typer.Option(help="A folder with such pictures, which are learnt in place of drawn ones.")
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Their weight: full, or published, that of the picture that each is paired with."),
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option("--gradient-checkpointing", help="Learn the same in less memory and a third more time."),
+    ] = False,
     test: Annotated[
         str | None, typer.Option(help="What it is measured by: moji, everyday, or a file like that of --anchors.")
     ] = None,
     pictures: Annotated[
         int, typer.Option(min=0, help="Pictures drawn for each of these in each round; 0 measures nothing.")
     ] = 4,
-    k: Annotated[int | None, typer.Option("--k", min=1, help="Sentences learnt from in a round (3).")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Pictures drawn for each to choose from (10).")] = None,
-    rate: Annotated[
-        float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count (0.005).")
-    ] = None,
-    class_pictures: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Of an object: how many other things of its class are drawn, so that it does not forget them."
-        ),
-    ] = None,
-    prior: Annotated[
+    encoder: Annotated[
         str | None,
-        typer.Option(help="Weight of class pictures: full, or published, that of the picture each is paired with."),
+        typer.Option(help="The CLIP model that judges: name, directory or hub id; the one that goes with the model."),
     ] = None,
-    class_images: Annotated[
-        Path | None, typer.Option(help="A folder with such pictures, which are learnt in place of drawn ones.")
-    ] = None,
-    placeholder: Annotated[str, typer.Option(help="The word that the subject is called by.")] = "sks",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[
+    second_encoder: Annotated[
         str | None,
         typer.Option(
-            help="float32, float16 (to draw; it learns in float32) or bfloat16 (for both); float32 without it, but "
-            f"{BUNDLED} computes in bfloat16 where that is faster."
+            help="A DINOv2 model that measures likeness to the pictures besides (DINO-ALN): dinov2-base, or its "
+            "directory or hub id; none without it."
         ),
     ] = None,
-    gradient_checkpointing: Annotated[
-        bool,
-        typer.Option("--gradient-checkpointing", help="Learn the same in less memory and a third more time."),
-    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seeds everything.")] = 0,
     json: AsJson = False,
 ) -> None:
