@@ -1,5 +1,6 @@
 """A generator taught a subject: always from the start, never twice the same, exact again from its files."""
 
+import weakref
 from io import BytesIO
 from pathlib import Path
 
@@ -83,6 +84,21 @@ def test_it_stands_again_where_it_stood(tmp_path: Path):
     assert stands(again) == stands(made)
     assert [one.caption for one in again.images] == [one.caption for one in made.images]
     assert again.test_folder == made.test_folder
+
+
+def test_nothing_holds_what_was_taught_before_while_something_else_is_learnt():
+    drawn_with: list[weakref.ref[object]] = []
+    held: list[bool] = []
+
+    def progress(what: str, *_: int) -> None:
+        if what == "Learning":
+            held.extend(before() is not None for before in drawn_with)
+
+    made = learner(progress=progress)
+    made.fit([], RNG)
+    drawn_with.append(weakref.ref(made.personalised))
+    made.fit([example(1)], RNG)
+    assert held == [False, False]
 
 
 def test_half_precision_is_what_is_measured_too():

@@ -96,6 +96,7 @@ class Teacher:
         checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
         if checkpoint and not checkpoint.exists():
             self.tidy()  # of an earlier lesson, after whose record a call was killed
+        self._personalised = None  # gigabytes that nothing draws with while something else is learnt
         report, seed = self.report("Learning"), self._training_seed
         learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
