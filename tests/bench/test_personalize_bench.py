@@ -34,6 +34,7 @@ from desiderata.foundation.generator import Generator
 from desiderata.foundation.judge import Chances
 from desiderata.foundation.judge_network import JudgeConfig, JudgeNetwork, save_network
 from desiderata.foundation.sampling import Sampling
+from desiderata.measure.intervals import estimate
 from desiderata.personalize import anchors as pools
 from desiderata.personalize.anchors import anchors_of
 from desiderata.personalize.trainers import recipe as recipes
@@ -341,9 +342,9 @@ def test_a_steady_rate_is_compared_with_the_controls_too():
     steady = [{**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:]]
     text = tables([*CELLS, *steady])
     assert "| + Uncertainty + Balance, steady (R3) | 2 | 0.300 ± 0.762 (+20.0 %) |" in text
-    assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs | +20.0 ± " in text
+    assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs | +20.0 % | " in text
     assert (
-        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | 2 | runs | +0.0 ± 0.0 % | +0.0 ± 0.0 % |"
+        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | 2 | runs | +0.0 % | +0.0 ± 0.0 % |"
         in text
     )
 
@@ -351,15 +352,17 @@ def test_a_steady_rate_is_compared_with_the_controls_too():
 def test_who_chooses_is_compared_at_the_same_weight():
     others = [{**one, "strategy": name} for name in ("uncertainty", "random", "random-balance") for one in CELLS[:2]]
     text = tables([*CELLS, *others])
-    assert "| object | Uncertainty | Random | 2 | runs | +0.0 ± 0.0 % |" in text
-    assert "| object | Uncertainty + Balance | Random + Balance | 2 | runs | +20.0 ± " in text
+    assert "| object | Uncertainty | Random | 2 | runs | +0.0 % | +0.0 ± 0.0 % |" in text
+    assert "| object | Uncertainty + Balance | Random + Balance | 2 | runs | +20.0 % | " in text
+    assert "| object | Uncertainty + Balance | Random + Balance, as many rounds | 2 | runs | +20.0 % | " in text
     assert "| Uncertainty | Random + Balance |" not in text
     assert "| Uncertainty | CLIP feedback |" not in text, "which nobody ran"
 
 
 def test_changes_are_told_over_subjects():
     other = [
-        {**one, "subject": "fox", "rounds": [{**row, "ovf": row["ovf"] / 2} for row in one["rounds"]]}
+        {**one, "subject": name, "rounds": [{**row, "ovf": row["ovf"] / by} for row in one["rounds"]]}
+        for name, by in (("fox", 2), ("whale", 1))
         for one in CELLS
     ]
     assert "(-50.0 ± 0.0 %)" in tables([*CELLS, *other])
@@ -415,6 +418,9 @@ def test_a_relative_change_is_that_of_the_means_and_paired():
     assert exact is not None
     assert (exact.mean, exact.half_width) == (pytest.approx(-0.3), pytest.approx(0, abs=1e-12))
     assert relative_change(a, 0 * b) is None
+    two = relative_change(a[:2], b[:2])
+    assert two is not None
+    assert (two.mean, np.isnan(two.half_width)) == (pytest.approx(0.7 / 1.3 - 1), True), "Student's t of two is wide"
     assert relative_change(np.array([np.nan, 1, 1]), b) is None
 
 
@@ -584,6 +590,64 @@ def test_the_command_prints_the_cells(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (plan.variants[""].steps, plan.first_seed) == (7, 100)
     assert main([*words, "clever"]) == 2
     assert "clever" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_tables_of_many_runs_are_not_replaced_by_those_of_a_few(
+    whole, tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    out, results = whole
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    plan = Plan(("crab", "crayon"), MANY, 1, 2, {"": tiny})
+    assert bench.results_beside(plan, tmp_path) == 0
+    followed = Plan(("crab",), ("dreambooth-equal-steps",), 1, 2, {"": tiny})
+    assert bench.results_beside(followed, tmp_path) == len(results) - 2, "what a control follows is run with it"
+    (tmp_path / "table.md").write_text("of all")
+    monkeypatch.setattr(bench, "run_plan", lambda *_: results[:1])
+    words = ["bench", "personalize", "--out", str(tmp_path), "--subjects", "crab", "--strategies", "random"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert f"has {len(results)} results more; its tables and drawings are as they were" in said
+    assert "## Objects (Table 2)" in said
+    assert (tmp_path / "table.md").read_text() == "of all"
+    (tmp_path / "cells").rename(tmp_path / "others")
+    assert main(words) == 0
+    assert (tmp_path / "table.md").read_text() != "of all"
+
+
+def test_a_run_is_compared_with_another_at_the_time_when_it_stopped():
+    def cell(strategy: str, *values: float) -> dict:
+        about = {"strategy": strategy, "subject": "crab", "kind": "object", "seed": 100}
+        return {**about, "rounds": [{"ovf": value} for value in values], "stopped": ""}
+
+    table = Table([cell("uncertainty", 0.4, 0.3), cell("random", 0.4, 0.6, 0.1)], "object")
+    in_the_end = table.change("uncertainty", "ovf", "random")
+    then = table.change("uncertainty", "ovf", "random", when_stopped=True)
+    assert in_the_end is not None
+    assert then is not None
+    assert (in_the_end.mean, then.mean) == (pytest.approx(2.0), pytest.approx(-0.5))
+
+
+def test_means_have_intervals_over_subjects():
+    def cell(subject: str, seed: int, value: float) -> dict:
+        about = {"strategy": "random", "subject": subject, "kind": "object", "seed": seed}
+        return {**about, "rounds": [{"ovf": value}], "stopped": ""}
+
+    values = {("a", 0): 0.1, ("a", 1): 0.2, ("b", 0): 0.5, ("b", 1): 0.6, ("c", 0): 0.9, ("c", 1): 0.8}
+    found = Table([cell(*run, value) for run, value in values.items()], "object").estimate("random", "ovf")
+    wanted = estimate([0.15, 0.55, 0.85])
+    assert found is not None
+    assert (found.mean, found.low, found.n) == (pytest.approx(wanted.mean), pytest.approx(wanted.low), 3)
+    one = Table([cell(*run, value) for run, value in values.items() if run[0] == "a"], "object")
+    assert one.estimate("random", "ovf") == estimate([0.1, 0.2]), "of one subject, over its seeds"
+    assert one.estimate("random", "leak") is None
+
+
+def test_a_share_of_hardly_anything_is_not_told():
+    b = np.array([0.0, 0.1, 0.0, 0.05])
+    assert relative_change(np.array([0.1, 0.2, 0.1, 0.3]), b) is None
+    nothing = relative_change(np.zeros(4), np.array([0.4, 0.5, 0.6, 0.5]))
+    assert nothing is not None
+    assert (nothing.mean, np.isnan(nothing.half_width)) == (-1.0, True)
 
 
 def test_tables_of_a_part_of_the_runs(whole, tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch, capsys):

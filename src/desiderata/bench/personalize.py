@@ -264,6 +264,13 @@ def found_cells(plan: Plan, out: Path) -> list[dict[str, Any]]:
     return _results(there, out)
 
 
+def results_beside(plan: Plan, out: Path) -> int:
+    """Return how many results there are in `out` that a plan does not name, and so has no part in its tables."""
+    cells = [cell for group in plan.groups() for _, cell in group]
+    named = {cell.stem for one in cells for cell in (one, one.follows) if cell}
+    return sum(path.stem not in named for path in (out / "cells").glob("*.json"))
+
+
 def _whole(label: str, cell: Cell) -> tuple[str, str, str, int]:
     return label, cell.strategy, cell.case.kind, cell.seed
 

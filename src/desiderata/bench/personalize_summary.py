@@ -22,6 +22,13 @@ WHAT = {
 """What ablations turn, as figures name it."""
 
 
+def summary(results: Results, ablation: str = "") -> str:
+    """Return the tables of an experiment, or of an ablation, as Markdown."""
+    if ablation:
+        return ablation_table(results, WHAT.get(ablation, ablation), usual_value(ablation))
+    return tables(results)
+
+
 def write_summary(results: Results, out: Path, ablation: str = "") -> str:
     """Write tables and figures.
 
@@ -32,17 +39,16 @@ def write_summary(results: Results, out: Path, ablation: str = "") -> str:
         ablation: Which; empty for none.
 
     Returns:
-        The tables as Markdown.
+        The tables as Markdown, as `summary` returns them.
     """
+    text = summary(results, ablation)
     if ablation:
         name, what = f"ablation-{ablation}", WHAT.get(ablation, ablation)
         usual = usual_value(ablation)
-        text = ablation_table(results, what, usual)
         write_text(out / f"{name}.csv", raw_csv(results))
         write_text(out / f"{name}.md", text)
         ablation_figure(results, what, out / f"{name}.png", usual)
         return text
-    text = tables(results)
     write_text(out / "raw.csv", raw_csv(results))
     write_text(out / "table.md", text)
     rounds_figure(results, out / "rounds.png")

@@ -29,12 +29,13 @@ SEEN = {
 """What is measured beside them."""
 
 LEGEND = f"""\
-Every figure is a mean over subjects × seeds with its 95 % interval (Student's t). Percentages are changes against
-DreamBooth, which is round 1 of every strategy, with intervals over subjects, each averaged over its seeds: they are
-wider, and tell what other subjects would bring. All subjects of a seed share the order of training and the noise that
-pictures are drawn from. A campaign that stopped by itself counts as it was then. Where a strategy has fewer *runs*
-(subjects × seeds) than another, a change is taken over those that both have, and is not the ratio of the means beside
-it. TXT-ALN is the cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are not
+Every figure is a mean over subjects × seeds with its 95 % interval (Student's t) over subjects, each averaged over
+its seeds: runs of one subject are too much alike to count as so many witnesses. Percentages are changes against
+DreamBooth, which is round 1 of every strategy, with intervals over subjects, too; there is none where what they are a
+share of is not told from 0. All subjects of a seed share the order of training and the noise that pictures are drawn
+from. A campaign that stopped by itself counts as it was then. Where a strategy has fewer *runs* (subjects × seeds)
+than another, a change is taken over those that both have, and is not the ratio of the means beside it.
+TXT-ALN is the cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are not
 generated, but drawn: exactly what the sentences ask for, and how far each figure can go; *decoded*, after the
 generator's autoencoder. *Answered as asked*: such drawn pictures were learnt from, with full weight, in place of the
 generator's own, as if somebody had brought photographs. Nobody sat at a screen: *human* is {SIMULATED}, a network
@@ -54,9 +55,10 @@ is counted for the one that came first.
 """
 
 ABOUT_ABLATION = f"""\
-The last round of every run: a mean over subjects × seeds with its 95 % interval (Student's t; none for fewer than
-{FEWEST} runs, where it would be wider than anything it could tell). All runs of a subject and seed share the order of
-training and the noise that pictures are drawn from. *identity*: a judge network's probability that the subject is
+The last round of every run: a mean over subjects × seeds with its 95 % interval over subjects, each averaged over its
+seeds (Student's t; none for fewer than {FEWEST}, where it would be wider than anything it could tell). All runs of a
+subject and seed share the order of training and the noise that pictures are drawn from.
+*identity*: a judge network's probability that the subject is
 shown, or that the style is the one learnt; *leak*: the references' background, or what a style's reference shows, is
 there though it was not asked for; *added*: generated pictures learnt from; *stopped*: runs that stopped by
 themselves (Eq. 10).
@@ -64,7 +66,11 @@ themselves (Eq. 10).
 
 ABOUT_CONTROLS = """\
 *Equal steps* and *equal weights* are those of Uncertainty + Balance, beside the steady rate, too. Then, whether it
-matters who chooses: Uncertainty against the other strategies, at full weight and with balance.
+matters who chooses: Uncertainty against the other strategies, at full weight and with balance, in the end and after
+*as many rounds*, as each was when Uncertainty had stopped. An interval over subjects tells what other subjects would
+bring. One over runs, each as if it were independent of the others of its subject, says how firm a difference is on
+these; what only one of the two tells from 0 is not settled. Of so many comparisons, one in twenty is told from 0 by
+chance.
 """
 
 CHOOSING = ("random", "clip-feedback", "human")
@@ -143,13 +149,17 @@ def controls_table(results: Results) -> str:
     for kind in KINDS:
         table = Table(results, kind)
         pairs = [(FOLLOWED, other) for other in others] + [(Steady.name, other) for other in (*others, FOLLOWED)]
-        pairs += [(f"uncertainty{end}", f"{other}{end}") for end in ("", "-balance") for other in CHOOSING]
-        for strategy, other in pairs:
+        choosers = [(f"uncertainty{end}", f"{other}{end}") for end in ("", "-balance") for other in CHOOSING]
+        compared = [(*pair, False) for pair in (*pairs, *choosers)] + [(*pair, True) for pair in choosers]
+        for strategy, other, when_stopped in compared:
             if {strategy, other} <= {*table.strategies}:
                 for by_subject, over in ((False, "runs"), (True, "subjects")):
-                    names = (*ALIGNMENT, "identity", "leak")
-                    changes = [table.change(strategy, name, other, by_subject=by_subject) for name in names]
-                    about = [kind, name_of(strategy), name_of(other), str(table.runs(strategy, other)), over]
+                    changes = [
+                        table.change(strategy, name, other, by_subject=by_subject, when_stopped=when_stopped)
+                        for name in (*ALIGNMENT, "identity", "leak")
+                    ]
+                    against = f"{name_of(other)}{', as many rounds' if when_stopped else ''}"
+                    about = [kind, name_of(strategy), against, str(table.runs(strategy, other)), over]
                     lines.append([*about, *map(_percent, changes)])
     names = (*(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓")
     return markdown(["kind", "strategy", "against", "runs", "interval over", *names], lines) if lines else ""

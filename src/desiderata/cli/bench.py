@@ -138,12 +138,15 @@ def personalize(
 ) -> None:
     """Compare strategies by which a generator chooses what to learn from, over subjects and seeds.
 
+    Tables and figures are written beside the results, unless there are others than these: --found writes those of
+    all.
+
     JSON: cells [{strategy, subject, kind, seed, variant, rounds [{txt_aln, img_aln, ovf, identity, held_out, ...},
     ...]}, ...].
     """
-    from desiderata.bench.personalize import Plan, found_cells, run_plan
+    from desiderata.bench.personalize import Plan, found_cells, results_beside, run_plan
     from desiderata.bench.personalize_subjects import named
-    from desiderata.bench.personalize_summary import write_summary
+    from desiderata.bench.personalize_summary import summary, write_summary
     from desiderata.bench.personalize_task import FOLLOWED, METHODS
     from desiderata.bench.personalize_variants import Settings, variants
     from desiderata.cli.progress import bar
@@ -176,7 +179,8 @@ def personalize(
     plan = Plan(named(_listed(subjects, ("all",))), wanted, seeds, rounds, turned, first_seed)
     with bar("Running", quiet=json or found) as progress:
         results = found_cells(plan, out) if found else run_plan(plan, out, processes, progress)
-    text = write_summary(results, out, ablation)
+    beside = 0 if found or ablation else results_beside(plan, out)  # every ablation has files of its own
+    text = summary(results, ablation) if beside else write_summary(results, out, ablation)
     if json:
         keys = ("strategy", "subject", "kind", "seed", "variant", "rounds")
         show_json({"cells": [{key: result[key] for key in keys} for result in results]})
@@ -184,6 +188,12 @@ def personalize(
     print(text)
     if strategies == "all" and not (adapter or ablation):
         print("ip-adapter was left out: give --adapter the directory of one that was trained for the generator.")
+    if beside:
+        print(
+            f"{out} has {beside} results more; its tables and drawings are as they were: the same command with all "
+            "subjects and strategies, the number of seeds and --found makes them anew."
+        )
+        return
     print(f"Raw figures, tables and drawings are in {out}.")
 
 

@@ -19,8 +19,8 @@ Cells = Mapping[Cell, Mapping[str, float]]
 """Named figures of each run."""
 
 By = Literal["cell", "subject"]
-"""What counts as independent: runs, so that the interval tells what other seeds would bring for these subjects; or
-subjects, averaged over their seeds first, so that the interval, mostly wider, tells what other subjects would."""
+"""What counts as independent: subjects, averaged over their seeds first, so that the interval tells what other
+subjects would bring; or runs, whose interval is too narrow for that where runs of one subject are alike."""
 
 
 def summarise(measured: Cells, *, by: By = "cell", level: float = 0.95) -> dict[str, Estimate]:
