@@ -1,16 +1,21 @@
 """Staged writes: a reader sees the old file or the new one, a whole folder or none, never half of either."""
 
+import errno
 import os
 import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from desiderata.errors import DesiderataError
 
 _NO_CHARACTERS = re.compile("[\ud800-\udfff]")
+LONGEST_NAME = 255
+"""Bytes, on the file systems that are usual."""
+_TOKEN = re.compile("[0-9a-f]{8}")
 
 
 @contextmanager
@@ -24,16 +29,44 @@ def staged(path: Path) -> Iterator[Path]:
         The temporary path. It is removed when the block raises, and `path` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _stage(path, path.parent)
+    temporary.touch(exist_ok=False)  # with what the umask leaves of its mode
+    mode = temporary.stat().st_mode
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)  # safetensors writes for the owner alone
         temporary.replace(path)
         _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def prepared(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
+    """Write `content` beside `path`, which takes its time; it becomes `path` in no time, or not at all.
+
+    Args:
+        path: Where the file belongs. Missing parent folders are made.
+        content: Of the file.
+
+    Yields:
+        What makes it `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _stage(path, path.parent)
+
+    def place() -> None:
+        temporary.replace(path)
+        _sync(path.parent)
+
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield place
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -56,10 +89,10 @@ def staged_folder(path: Path) -> Iterator[Path]:
     try:
         _check_nothing_at(place, path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:40]}."))
+        stage = stage_folder(place, place.parent)
         yield stage
         sync_files(stage)
-        for_everybody(stage)
+        as_umask_says(stage)
         _check_nothing_at(place, path)  # an empty folder would be replaced
         stage.replace(place)
         _sync(place.parent)
@@ -78,10 +111,43 @@ def sync_files(folder: Path) -> None:
                 os.fsync(written.fileno())
 
 
-def for_everybody(folder: Path) -> None:
-    """Let everybody read a folder and all below it: safetensors writes for the owner alone."""
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+def stage_folder(place: Path, folder: Path) -> Path:
+    """Make the folder on which something is made ready.
+
+    Args:
+        place: What it is to become, or to fill.
+        folder: Where it is made.
+
+    Returns:
+        The new folder, hidden, and with what the umask leaves of its mode.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    stage = _stage(place, folder)
+    stage.mkdir()
+    return stage
+
+
+def is_stage(name: str, place: Path) -> bool:
+    """Return whether something of this name was made by `stage_folder` for `place`, and left behind by a kill."""
+    head, _, token = name.rpartition(".")
+    return head == _hidden_name(place) and _TOKEN.fullmatch(token) is not None
+
+
+def as_umask_says(stage: Path) -> None:
+    """Give all below a new folder the mode that it has itself: safetensors writes for the owner alone."""
+    mode = stage.stat().st_mode & 0o777
+    for path in stage.rglob("*"):
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+
+
+def _stage(place: Path, folder: Path) -> Path:
+    return folder / f"{_hidden_name(place)}.{secrets.token_hex(4)}"
+
+
+def _hidden_name(place: Path) -> str:
+    return f".{place.name[:40]}"  # which leaves room for what follows, in letters of four bytes, too
 
 
 def _check_nothing_at(place: Path, path: Path) -> None:
@@ -101,8 +167,8 @@ def _sync(folder: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` in one step."""
-    with staged(path) as temporary:
-        temporary.write_bytes(content)
+    with prepared(path, content) as place:
+        place()
 
 
 def write_text(path: Path, content: str) -> None:
@@ -110,17 +176,31 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, suffixes: Sequence[str]) -> None:
     """Make sure that a file can be written to `path`, before somebody waits for what is to go there.
 
+    Args:
+        path: Where it is to go.
+        suffixes: How a file that is there already must be called to be replaced, such as (".csv",): what is called
+            otherwise is something else, a picture that the shell named last or the record of a run.
+
     Raises:
-        DesiderataError: It is a folder, or the folder that it belongs into cannot be made or written to.
+        DesiderataError: It is a folder, or no file at all, or a file of another kind; or the folder that it belongs
+            into cannot be made or written to.
     """
     try:
         if path.is_dir():
             raise DesiderataError(f"{path} is a folder: give the name of a file.")
+        if path.exists() and not (path.is_file() and path.suffix.lower() in suffixes):
+            raise DesiderataError(
+                f"{path} is there already and not called {' or '.join(suffixes)}, so that it may be something else: "
+                "choose another name, or remove it first."
+            )
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            too_long = os.strerror(errno.ENAMETOOLONG)
+            raise DesiderataError(f"{path} cannot be written ({too_long}): choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:99]}."):
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_hidden_name(path)):
             pass
     except FileExistsError:
         raise DesiderataError(f"{path} cannot be written (its folder is a file): choose another place.") from None

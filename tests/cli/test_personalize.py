@@ -633,6 +633,13 @@ def test_without_the_extra_one_sentence_says_so(call: Call, monkeypatch: pytest.
     assert call("personalize", "status", "run")[0] == 0
 
 
+def test_a_run_is_made_by_one_process(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    status, said = call(*made())
+    assert (status, "this is one of several (accelerate launch, torchrun)" in said["error"]) == (2, True)
+    assert not Path("run").exists()
+
+
 def test_each_half_points_to_the_other(run: Path, call: Call, tmp_path: Path):
     run.rename(tmp_path / "collects")
     assert call(*made())[0] == 0

@@ -1,5 +1,6 @@
 """The loaders take any CLIP directory: the bundled one, a tiny one made here, one of ViT-B/32's full size."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation import hub
 from desiderata.foundation.device import check_device
 from desiderata.foundation.encoder import ClipEncoder, load_encoder
-from desiderata.foundation.registry import BUNDLED_ROOT, content_key, load_pretrained, locate
+from desiderata.foundation.registry import BUNDLED_ROOT, content_key, lasting, load_pretrained, locate
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +270,35 @@ def test_the_content_of_a_model_is_its_key_and_what_is_said_about_it_is_not(own:
     (own / "merges.txt").touch()
     assert len({key, changed, content_key(str(own))}) == 3
     assert content_key("owner/model") == "owner/model"
+
+
+def test_what_is_hidden_beside_a_model_is_not_its_content(own: Path):
+    key = content_key(str(own))
+    for hidden in (".git/FETCH_HEAD", ".cache/huggingface/download/config.json.metadata", ".DS_Store"):
+        (own / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (own / hidden).write_text("today")
+    assert content_key(str(own)) == key
+    shown = own.rename(own.parent / ".models")
+    assert content_key(str(shown)) == key, "what lies in a hidden folder itself counts"
+
+
+def test_runs_made_earlier_know_their_model_again(own: Path, monkeypatch: pytest.MonkeyPatch):
+    digest = hashlib.sha256()
+    for file in sorted(path for path in own.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(own).as_posix()} {file.stat().st_size}\n".encode() + file.read_bytes())
+    monkeypatch.setattr(Path, "read_bytes", lambda _file: pytest.fail("weights may be larger than the memory"))
+    assert content_key(str(own)) == digest.hexdigest()
+
+
+def test_the_path_of_a_file_lasts_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0f3a").touch()
+    (tmp_path / "adapter.safetensors").symlink_to(tmp_path / "blobs" / "0f3a")
+    monkeypatch.chdir(tmp_path)
+    assert lasting("adapter.safetensors") == str(tmp_path / "adapter.safetensors")
+    assert lasting("./blobs") == str(tmp_path / "blobs")
+    for name in ("moji-clip", "owner/model", "owner/model/adapter.safetensors"):
+        assert lasting(name) == name
 
 
 def test_one_sentence_or_picture_alone_is_a_list_of_one(folder: Path):

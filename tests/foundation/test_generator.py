@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -195,6 +196,43 @@ def test_a_batch_that_fails_beside_others_is_reported(folder: Path, monkeypatch:
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("vae", ["kl", "tiny"])
+@pytest.mark.parametrize(("size", "at_a_time"), [(32, 3), (136, 1)])
+def test_large_pictures_are_decoded_one_by_one(size: int, at_a_time: int, vae: Literal["kl", "tiny"], tmp_path: Path):
+    generator, seen = load_generator(str(tiny_pipeline(tmp_path / "model", size=size, vae=vae))), []
+    generator.vae.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    made = generator.sample(["a cat"] * 3, [0, 1, 2], steps=1, batch=3)
+    assert seen == [at_a_time] * (3 // at_a_time)
+    generator.through_autoencoder([one.image for one in made])
+    assert set(seen) == {at_a_time}
+    generator.copy().sample(["a cat"] * 3, [0, 1, 2], steps=1, batch=3)
+    assert set(seen) == {at_a_time}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "batch", "says"),
+    [
+        (torch.float32, 3, "3 pictures of 32 pixels at a time: draw fewer .*batch.*, or in half precision"),
+        (torch.float32, 1, "1 picture of 32 pixels at a time: draw in half precision"),
+        (torch.bfloat16, 3, r"at a time: draw fewer at a time \(batch\)\.$"),
+        (torch.bfloat16, 1, "draw on one with more"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(
+    dtype: torch.dtype, batch: int, says: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    generator = load_generator(str(folder), dtype=dtype)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 6.00 GiB.\nSee documentation")
+
+    monkeypatch.setattr(generator, "_draw", full)
+    with pytest.raises(DesiderataError, match=says) as error:
+        generator.sample(["a cat"], [0], batch=batch)
+    assert one_sentence(error)
+    assert "forward" not in vars(generator.unet)
+
+
 def test_blanked_pictures_are_marked(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     for safety, blanked in (("blanks", True), ("passes", False)):
         generator = load_generator(str(tiny_pipeline(tmp_path / safety, safety=safety)))
@@ -351,6 +389,28 @@ def test_what_is_saved_is_loaded_by_plain_diffusers_and_here(own: Path, tmp_path
     assert not [path for path in files if str(tmp_path).encode() in path.read_bytes()]
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o644"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "saved"]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_what_is_saved_draws_in_plain_diffusers_whatever_it_was_kept_in(kind: torch.dtype, tmp_path: Path):
+    model = tiny_pipeline(tmp_path / "model", safety="passes")
+    generator = load_generator(str(model), dtype=kind)
+    generator.save(tmp_path / "saved")
+    assert generator.text_encoder.dtype == kind, "it is left as it was"
+    weights = load_file(tmp_path / "saved" / "unet" / WEIGHTS)
+    assert {value.dtype for value in weights.values()} == {kind}
+    named = json.loads((tmp_path / "saved" / INDEX).read_text())["feature_extractor"]
+    assert named == ["transformers", "CLIPImageProcessor"], "which older versions know, too"
+    for told in ({}, {"torch_dtype": torch.float32}, {"torch_dtype": torch.bfloat16}):
+        with quiet():
+            from diffusers import StableDiffusionPipeline
+
+            plain = StableDiffusionPipeline.from_pretrained(tmp_path / "saved", **told)
+            plain.set_progress_bar_config(disable=True)
+            made = plain("a cat", num_inference_steps=1, generator=torch.Generator().manual_seed(0))
+        assert made.nsfw_content_detected == [False]
+        ours = drawn(load_generator(str(tmp_path / "saved")), ["a cat"], [0], steps=1, guidance=7.5)[0].astype(int)
+        assert np.abs(np.asarray(made.images[0]) - ours).max() <= (1 if plain.dtype == torch.float32 else 20)
 
 
 def test_nothing_is_overwritten_and_nothing_left_half_written(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from quick_parts import Drill, Judge, Painter, campaign, contents, learner, picture
 
@@ -21,7 +22,7 @@ from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
 from desiderata.foundation.picture_encoder import load_picture_encoder
 from desiderata.foundation.sampling import Sampling
-from desiderata.personalize import models
+from desiderata.personalize import asked, build, models
 from desiderata.personalize.answers import (
     NOT_PICKED,
     OwnSamples,
@@ -518,6 +519,52 @@ def test_an_encoder_that_there_is_not_is_known_before_the_generator_is_loaded(
 def test_generators_that_mean_nothing(table: dict, says: str):
     with pytest.raises(DesiderataError, match=says):
         Models.of(Config(generator=table, encoder="judge"))
+
+
+def test_in_bfloat16_nothing_that_is_learnt_is_rounded_away(tiny: Path, photos: Path, tmp_path: Path):
+    tables = settings(tiny) | {"generator": {"name": str(tiny), "precision": "bfloat16"}}
+    made = new_campaign(tmp_path / "run", photos, **tables)
+    teacher = made.learner.teacher
+    assert (teacher.base.dtype, teacher.base.sampling.half) == (torch.float32, True)
+    for name, value in made.learner.personalised.unet.named_parameters():
+        assert torch.equal(value, teacher.learnt[f"unet.{name}"])
+
+
+def test_a_run_of_coarse_weights_is_opened_and_goes_on(
+    tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tables = settings(tiny) | {"generator": {"name": str(tiny), "precision": "bfloat16"}}
+    with monkeypatch.context() as before:
+        before.setitem(asked.PRECISIONS, "bfloat16", torch.bfloat16)
+        made = new_campaign(tmp_path / "run", photos, **tables)
+    assert made.learner.teacher.base.dtype == torch.bfloat16
+    opened = Campaign.open(tmp_path / "run")
+    assert opened.learner.teacher.base.dtype == torch.float32
+    opened.run(OwnSamples(opened), rounds=1)
+    assert len(opened.rounds) == 2
+    assert len(measured_pictures(opened, 0)) == 1
+
+
+def test_a_precision_that_is_asked_for_is_not_that_of_the_directory(tiny: Path, tmp_path: Path):
+    coarse = shutil.copytree(tiny, tmp_path / "coarse")
+    Sampling(half=True).save(coarse)
+    for told, half in (({}, True), ({"precision": "float32"}, False), ({"precision": "bfloat16"}, True)):
+        made = Models.of(Config(generator={"name": str(coarse), **told}, encoder="judge"))
+        assert (made.generator.dtype, made.generator.sampling.half) == (torch.float32, half)
+    made = Models.of(Config(generator={"name": str(coarse), "precision": "float16"}, encoder="judge"))
+    assert made.generator.dtype == torch.float16
+    table = {"name": str(coarse), "precision": "bfloat16", "half": False}
+    assert not Models.of(Config(generator=table, encoder="judge")).generator.sampling.half
+
+
+def test_a_second_encoder_goes_to_the_same_card(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    monkeypatch.setattr(build, "load_picture_encoder", lambda _name, *, device: seen.append(device))
+    parts = Models(Painter(device=torch.device("cuda:1")), Judge())
+    load = build._second(asked.Asked.of(config(photos, prompts={"second_encoder": "dino"})), parts)
+    assert load is not None
+    load()
+    assert seen == ["cuda:1"]
 
 
 def test_a_run_does_not_lie_among_the_references(photos: Path):

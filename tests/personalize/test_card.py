@@ -22,10 +22,11 @@ def test_the_lines_of_a_card_name_a_base_that_can_be_loaded(form: str):
     lines = card(form, BUNDLED).usage("out")
     ast.parse(lines)
     assert f"from_pretrained(locate('{BUNDLED}'), torch_dtype=torch.float32)" in lines
+    assert "scheduler" not in lines
     named: dict = {}
     exec("\n".join(line for line in lines.splitlines() if line.startswith("from desiderata")), named)
     assert named["locate"](BUNDLED) == locate(BUNDLED)
-    assert 'from_pretrained("owner/model")' in card(form, "owner/model").usage("out")
+    assert 'from_pretrained("owner/model", torch_dtype=torch.float32)' in card(form, "owner/model").usage("out")
 
 
 @pytest.mark.filterwarnings("ignore")  # of diffusers and transformers, about what is theirs

@@ -1,5 +1,6 @@
 """Trainers learn what they should, touch nothing else, and can be killed at any time."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from PIL import Image
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from contracts.fake_hub import FakeHub, files_of
 from contracts.tiny_pipeline import WIDTH, tiny_pipeline
 from contracts.trainer import PROMPT, TrainerContract, class_pictures, picture, references, same, weights_of
 from desiderata.errors import DesiderataError
@@ -287,11 +289,95 @@ class TestIPAdapters:
         (tmp_path / "ip_adapter.safetensors").write_bytes(b"nothing")
         with pytest.raises(DesiderataError, match="cannot be read"):
             IPAdapter(str(tmp_path)).train(base, pictures, 0)
+        for missing in (str(tmp_path / "none.safetensors"), "none.safetensors", "folder/none.safetensors"):
+            with pytest.raises(DesiderataError, match=f"no adapter {missing}: give its own file, by its path"):
+                IPAdapter(missing).key()
+        with pytest.raises(DesiderataError, match=r"no picture tower beside the adapter .*image_encoder/config.json"):
+            IPAdapter(str(tmp_path)).key()
+        shutil.copytree(adapter, tmp_path / "wide")
+        small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        wide = CLIPVisionConfig(**small, image_size=16, patch_size=8, projection_dim=20)
+        with quiet(), torch.random.fork_rng([]):
+            CLIPVisionModelWithProjection(wide).save_pretrained(tmp_path / "wide" / "image_encoder")
+        with pytest.raises(DesiderataError, match=r"reads 12 figures of a picture, and .* gives 20:"):
+            IPAdapter(str(tmp_path / "wide")).train(base, pictures, 0)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(DesiderataError, match="could not be fetched from the model hub"):
             IPAdapter("nobody/nothing").train(base, pictures, 0)
         with pytest.raises(DesiderataError, match="already and not empty"):
             save_adapter({}, tower, adapter)
+
+
+class TestPublishedAdapters:
+    """Laid out as on the hub: several adapters in a folder, and beside them the picture tower that they read."""
+
+    @pytest.fixture
+    def published(self, adapter: Path) -> dict[str, bytes]:
+        files = files_of(adapter, "models/")
+        files["models/small_sd15.safetensors"] = files.pop("models/ip_adapter.safetensors")
+        pickles = dict.fromkeys(("models/small_sd15.bin", "models/image_encoder/pytorch_model.bin"), b"pickled")
+        return files | pickles | {"README.md": b"", "sdxl_models/other.safetensors": b"large"}
+
+    def test_a_file_is_given_by_its_path(
+        self,
+        published: dict[str, bytes],
+        base: Generator,
+        adapter: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        for name, content in published.items():
+            (tmp_path / "moji-clip" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "moji-clip" / name).write_bytes(content)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(Path, "read_bytes", lambda _file: pytest.fail("weights may be larger than the memory"))
+        wanted = IPAdapter(str(adapter)).train(base, references(1), 0)
+        keys = set()
+        for given in (
+            "moji-clip/models/small_sd15.safetensors",
+            str(Path("moji-clip/models/small_sd15.safetensors").absolute()),
+        ):
+            trainer = IPAdapter(given)
+            learnt = trainer.train(base, references(1), 0)
+            assert same(learnt, wanted)
+            trainer.apply(base, learnt)
+            keys.add(trainer.key())
+        assert len(keys) == 1
+        monkeypatch.chdir("moji-clip/models")
+        assert IPAdapter("small_sd15.safetensors").key() in keys
+        monkeypatch.chdir(tmp_path)
+        Path("moji-clip/models/image_encoder/pytorch_model.bin").unlink()
+        assert IPAdapter("moji-clip/models/small_sd15.safetensors").key() in keys, "it is not read"
+
+    def test_a_file_is_given_by_its_place_on_the_hub(
+        self,
+        published: dict[str, bytes],
+        base: Generator,
+        adapter: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        hub = FakeHub(monkeypatch, tmp_path, {"owner/model": published, "owner/gated": "GatedRepo"})
+        trainer = IPAdapter("owner/model/models/small_sd15.safetensors")
+        learnt = trainer.train(base, references(1), 0)
+        assert same(learnt, IPAdapter(str(adapter)).train(base, references(1), 0))
+        trainer.apply(base, learnt)
+        assert trainer.key() == IPAdapter("owner/model", "models", "small_sd15.safetensors").key()
+        assert sorted(hub.fetched) == [
+            "models/image_encoder/config.json",
+            "models/image_encoder/model.safetensors",
+            "models/small_sd15.safetensors",
+        ]
+        for given, looked_for in (
+            ("owner/model", "ip_adapter.safetensors in owner/model"),
+            ("owner/model/models/large.safetensors", "models/large.safetensors in owner/model"),
+        ):
+            with pytest.raises(DesiderataError, match=f"no adapter {looked_for}: give its own file"):
+                IPAdapter(given).key()
+        with pytest.raises(DesiderataError, match="no picture tower beside the adapter"):
+            IPAdapter("owner/model/sdxl_models/other.safetensors").key()
+        with pytest.raises(DesiderataError, match=r"does not give out owner/gated \(it is gated\)"):
+            IPAdapter("owner/gated/models/small_sd15.safetensors").key()
 
 
 class TestLearning:

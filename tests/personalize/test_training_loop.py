@@ -19,6 +19,7 @@ from torch import nn
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.errors import DesiderataError
 from desiderata.personalize.references import TrainingImage
+from desiderata.personalize.trainers import loop
 from desiderata.personalize.trainers.loop import Batch, Loop, Task
 from desiderata.personalize.trainers.objective import target, weighted_loss
 from desiderata.personalize.trainers.recipe import PUBLISHED_OBJECT, PUBLISHED_STYLE, Recipe, Running
@@ -232,6 +233,27 @@ class TestLoop:
         fresh.unused = nn.Parameter(torch.zeros(2))
         learnt = Loop(task(fresh, recipe, [1.0]), recipe, Running(), 0).run(checkpoint=tmp_path / "c")
         assert torch.equal(learnt["unused"], torch.ones(2))
+
+    @pytest.mark.parametrize(("seconds", "at"), [(1.0, [2, 4, 6, 8, 9]), (10.0, [2, 6, 9])])
+    def test_checkpoints_that_take_long_are_written_rarely(
+        self, seconds: float, at: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        clock, written = [0.0], []
+
+        def save(_path: Path, _tensors: object, step: int, _about: str) -> None:
+            clock[0] += seconds
+            written.append(step)
+
+        monkeypatch.setattr(loop, "save_checkpoint", save)
+        monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+        def passes(*_: object) -> None:
+            clock[0] += 60.0
+
+        Loop(task(Scale(), Recipe(steps=9), [1.0]), Recipe(steps=9), Running(checkpoint_every=2), 0).run(
+            checkpoint=tmp_path / "c", progress=passes
+        )
+        assert written == at, "the second waits for twenty times as long as the first took"
 
 
 def test_settings_that_make_no_sense_are_refused():

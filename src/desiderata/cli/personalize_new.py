@@ -128,7 +128,11 @@ def new(
         typer.Option(help="Their weight: full, or published, that of the picture that each is paired with."),
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option(help="Of ip-adapter: its directory or hub id; the bundled model has its own.")
+        str | None,
+        typer.Option(
+            help="Of ip-adapter: its directory, hub id or .safetensors file (on the hub owner/model/FILE), beside "
+            "which its image_encoder lies; the bundled model has its own."
+        ),
     ] = None,
     gradient_checkpointing: Annotated[
         bool,
@@ -268,8 +272,8 @@ def _adapter(trainer: str, adapter: str | None, model: str) -> str | None:
         raise DesiderataError("--adapter goes with --trainer ip-adapter: give both, or neither.")
     if adapter is None and trainer == "ip-adapter" and model != BUNDLED:
         raise DesiderataError(
-            f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory or hub id with "
-            "--adapter."
+            f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory, hub id or file "
+            "with --adapter, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors for Stable Diffusion 1.x."
         )
     from desiderata.foundation.registry import lasting
 

@@ -1,6 +1,7 @@
 """What the commands of `desiderata personalize` share."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +38,17 @@ def check_installed() -> None:
     """Say at once that the extra is missing, before anything is looked at.
 
     Raises:
-        DesiderataError: A package of it is.
+        DesiderataError: A package of it is, or this is one of several processes, which would make one run each.
     """
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise DesiderataError(
             f"Teaching generators needs packages that are not installed ({', '.join(missing)}): install them with "
             "pip install 'desiderata[personalize]'."
+        )
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise DesiderataError(
+            "A run is made by one process, and this is one of several (accelerate launch, torchrun): start it alone, "
+            "or train on several devices from Python, with a trainer of desiderata.personalize.trainers."
         )
 
 

@@ -1,7 +1,8 @@
 """Text-to-image generators: Stable Diffusion pipelines (Rombach et al., 2022), small and large ones alike."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -42,7 +43,8 @@ SMALL_LATENTS = 16
 """Up to so many latents on a side, attention written out learns faster on a processor than the fused kernel."""
 
 SMALL = 128
-"""Up to so many pixels on a side, batches are drawn side by side on a processor; one of larger pictures fills it."""
+"""Up to so many pixels on a side, batches are drawn side by side on a processor; one of larger pictures fills it, and
+the autoencoder takes larger ones one by one: a batch of eight of 512 pixels would want more than 6 GB."""
 
 OWN = ("unet", "text_encoder", "tokenizer")
 """What a copy has of its own."""
@@ -87,6 +89,8 @@ class Generator:
         for module in self.pipeline.components.values():
             if isinstance(module, torch.nn.Module):
                 module.eval().requires_grad_(False)
+        if self.size > SMALL:
+            self.vae.enable_slicing()
         self._texts: dict[str, Tensor] = {}
 
     @property
@@ -231,8 +235,8 @@ class Generator:
             The pictures in the order of `prompts`. Those that the pipeline's safety checker blacked out are marked.
 
         Raises:
-            DesiderataError: There are not as many seeds as sentences, a setting makes no sense, or what is drawn is
-                no picture.
+            DesiderataError: There are not as many seeds as sentences, a setting makes no sense, what is drawn is no
+                picture, or the device has not the memory for it.
         """
         if len(prompts) != len(seeds):
             raise DesiderataError(f"{len(prompts)} prompts and {len(seeds)} seeds do not pair up: give one for each.")
@@ -251,13 +255,37 @@ class Generator:
             batch, n = padded
             return self._draw(batch, used, conditioning)[:n]
 
-        with quiet(), set_for(self.pipeline, used):
+        with quiet(), set_for(self.pipeline, used), self._memory_for(used.batch):
             for some in side_by_side(draw, batches) if self._is_small else map(draw, batches):
                 drawn += some
                 if keep:
                     keep(some)
                 report(len(drawn), len(prompts))
         return drawn
+
+    @contextmanager
+    def _memory_for(self, batch: int) -> Iterator[None]:
+        """Say how to do with less memory, where that is why the block fails.
+
+        Args:
+            batch: Pictures at a time.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            DesiderataError: The device has not the memory.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            ways = ["fewer at a time (batch)"] if batch > 1 else []
+            ways += ["in half precision (float16)"] if self.dtype == torch.float32 else []
+            raise DesiderataError(
+                f"The device {str(self.device)!r} has not the memory to draw {batch} "
+                f"picture{'s' * (batch != 1)} of {self.size} pixels at a time: "
+                f"draw {', or '.join(ways) or 'on one with more'}."
+            ) from error
 
     @property
     def _is_small(self) -> bool:

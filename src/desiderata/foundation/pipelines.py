@@ -1,9 +1,9 @@
 """Stable Diffusion pipelines, loaded whole or not at all."""
 
+import copy
 import json
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,16 +12,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPVisionModelWithProjection
+import torch
+from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from desiderata.errors import DesiderataError
-from desiderata.files import for_everybody
+from desiderata.files import as_umask_says, stage_folder
 from desiderata.foundation.registry import load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 if TYPE_CHECKING:
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+INDEX = "model_index.json"
+"""The file that says which class each part of a pipeline is of."""
 
 KIND = "StableDiffusionPipeline"
 """What a pipeline's index calls it."""
@@ -104,10 +108,11 @@ def quiet() -> Iterator[None]:
 
 
 def save_pipeline(pipeline: "StableDiffusionPipeline", folder: Path, add: Callable[[Path], object]) -> None:
-    """Write a pipeline's directory in one step.
+    """Write a pipeline's directory in one step, so that plain `diffusers` loads it, told a precision or not.
 
     Args:
-        pipeline: What is written, weights as safetensors.
+        pipeline: What is written, weights as safetensors: those of the U-Net and the autoencoder, which take the most
+            room, in the precision that they have, and all others in float32.
         folder: Where; there must be nothing yet, or an empty folder.
         add: Writes what else belongs into the folder that it is given.
 
@@ -118,21 +123,43 @@ def save_pipeline(pipeline: "StableDiffusionPipeline", folder: Path, add: Callab
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise DesiderataError(f"{folder} is there already and not empty: choose another name.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:99]}."))
+        stage = stage_folder(folder, folder.parent)
         try:
             with quiet():
-                pipeline.save_pretrained(stage, safe_serialization=True)
+                _for_everybody(pipeline).save_pretrained(stage, safe_serialization=True)
+            _name_as_everybody_does(stage / INDEX)
             add(stage)
             for config in stage.rglob("config.json"):
                 said = json.loads(config.read_text("utf-8"))
                 said.pop("_name_or_path", None)  # a place on this machine
                 config.write_text(json.dumps(said, indent=2) + "\n", "utf-8")
-            for_everybody(stage)
+            as_umask_says(stage)
             stage.replace(folder)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
         raise DesiderataError(f"{folder} cannot be written ({error.strerror}): choose another place.") from None
+
+
+def _for_everybody(pipeline: "StableDiffusionPipeline") -> "StableDiffusionPipeline":
+    """Return a pipeline of the same parts, those of transformers in float32.
+
+    Told no precision, diffusers loads its models in float32, and transformers as they are stored: a U-Net cannot read
+    what a text encoder of another precision says.
+    """
+    made = copy.copy(pipeline)
+    coarse = {
+        name: part
+        for name, part in pipeline.components.items()
+        if isinstance(part, PreTrainedModel) and part.dtype != torch.float32
+    }
+    made.register_modules(**{name: copy.deepcopy(part).float().cpu() for name, part in coarse.items()})
+    return made
+
+
+def _name_as_everybody_does(index: Path) -> None:
+    """Call the image processor by the name that every version of transformers knows, and not the newest alone."""
+    index.write_text(index.read_text("utf-8").replace('"CLIPImageProcessorPil"', '"CLIPImageProcessor"'), "utf-8")
 
 
 def _diffusers() -> ModuleType:
@@ -163,13 +190,13 @@ def _listed(folder: Path) -> dict[str, str]:
     from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
     try:
-        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+        index = json.loads((folder / INDEX).read_text("utf-8"))
         kind = index.get("_class_name")
         listed = {part: str(named[1]) for part, named in index.items() if isinstance(named, list) and named[1]}
     except FileNotFoundError:
-        raise NotAPipeline(folder, "it has no model_index.json") from None
+        raise NotAPipeline(folder, f"it has no {INDEX}") from None
     except (OSError, ValueError, AttributeError, IndexError) as error:
-        raise NotAPipeline(folder, f"its model_index.json cannot be read: {error}") from None
+        raise NotAPipeline(folder, f"its {INDEX} cannot be read: {error}") from None
     if kind != KIND:
         raise NotAPipeline(folder, f"it is a {kind}")
     for part in NEEDED:

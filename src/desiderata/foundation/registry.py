@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import TypeVar
 
 from desiderata.errors import DesiderataError
-from desiderata.foundation.hub import local_where_out_of_reach
+from desiderata.foundation.hub import cut_off, lacking, lacks_safetensors, local_where_out_of_reach, refusal
 
 BUNDLED_ROOT = Path(__file__).parent.parent / "bundled"
 """The folder of the package that holds the bundled models."""
@@ -120,8 +120,14 @@ def locate(name: str, kind: str = "") -> str:
 
 
 def lasting(name: str) -> str:
-    """Return a directory as an absolute path, so that it is found from anywhere, and a name or a hub id as it is."""
-    return str(Path(name).resolve()) if name not in MODELS and Path(name).is_dir() else name
+    """Return what is on the disk as an absolute path, so that it is found from anywhere, and other names as they are.
+
+    A file keeps its own name and stays in its folder, be it a link: the hub's client keeps files under other names.
+    """
+    path = Path(name)
+    if name in MODELS or not path.exists():
+        return name
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
 
 
 def content_key(name: str) -> str:
@@ -131,17 +137,25 @@ def content_key(name: str) -> str:
         name: As for `locate`.
 
     Returns:
-        SHA-256 over the names and contents of a model directory's files, in hexadecimal; a hub id as it is.
+        SHA-256 over the names and contents of a model directory's files, in hexadecimal; a hub id as it is. What is
+        hidden does not count: git and the hub's client note there when they last looked.
     """
     source = Path(locate(name))
     if not source.is_dir():
         return str(source)
     digest = hashlib.sha256()
     for file in sorted(source.rglob("*")):
-        if file.is_file() and file.suffix != ".md":
-            digest.update(f"{file.relative_to(source).as_posix()} {file.stat().st_size}\n".encode())
-            digest.update(file.read_bytes())
+        inside = file.relative_to(source)
+        if file.suffix != ".md" and not any(part.startswith(".") for part in inside.parts) and file.is_file():
+            digest.update(f"{inside.as_posix()} {file.stat().st_size}\n".encode())
+            add_content(digest, file)
     return digest.hexdigest()
+
+
+def add_content(digest: "hashlib._Hash", file: Path) -> None:
+    """Add what is in a file to a digest, piece by piece: weights may be larger than the memory."""
+    with file.open("rb") as content:
+        hashlib.file_digest(content, lambda: digest)
 
 
 def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
@@ -155,7 +169,7 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
         What `load` returns.
 
     Raises:
-        OutOfReach: It is on the hub, which cannot be reached or does not have it.
+        OutOfReach: It is on the hub, which cannot be reached, does not have it or does not give it out.
         DesiderataError: Nothing is there, or it is not in the expected format.
     """
     source, reached = locate(name), True
@@ -163,17 +177,49 @@ def load_pretrained(load: Callable[[str], Loaded], name: str) -> Loaded:
         with nullcontext(True) if Path(source).is_dir() else local_where_out_of_reach() as reached:
             return load(source)
     except Exception as error:  # damaged files let through whatever the parser of each happens to raise
-        if isinstance(error, (OSError, ValueError)) and not Path(source).is_dir():
-            why = first_line(error).partition(" (")[0]  # its own brackets say where the hub's client looked
-            away = "" if reached else ", which is out of reach or switched off (HF_HUB_OFFLINE)"
-            raise OutOfReach(
-                f"{source} could not be fetched from the model hub{away}: {why}; connect to the internet, or "
-                "download it elsewhere and give the path of its directory."
-            ) from error
+        if not Path(source).is_dir():
+            _check_fetched(source, error, reached)
         where = "The model directory" if Path(source).is_dir() else "The model"
         raise DesiderataError(
             f"{where} {source} cannot be loaded ({first_line(error)}); "
             "it needs the files that save_pretrained writes, with weights as safetensors."
+        ) from error
+
+
+def _check_fetched(source: str, error: Exception, reached: bool) -> None:
+    """Tell why a model did not come from the hub, so that nobody mends the network for what is not there.
+
+    Args:
+        source: A hub id.
+        error: What loading it came to.
+        reached: Whether the hub was asked.
+
+    Raises:
+        OutOfReach: The hub cannot be reached, does not have it or does not give it out.
+        DesiderataError: It has no weights that can be read, or lacks another file.
+    """
+    if why := refusal(error):
+        raise OutOfReach(
+            f"The model hub does not give out {source} ({why}): check the name, and where it is gated or private, "
+            "accept its licence on its page there and log in with `hf auth login`."
+        ) from error
+    if reached and lacks_safetensors(error):
+        raise DesiderataError(
+            f"{source} has no weights as safetensors in full precision, and pickles (.bin, .ckpt), which may run "
+            "anything, are not loaded: give one that has them, or load it with plain diffusers or transformers "
+            '(variant="fp16" where it has no others), call save_pretrained, and give the path of that directory.'
+        ) from error
+    if reached and (file := lacking(error)):
+        raise DesiderataError(
+            f"The model {source} cannot be loaded (it has no {file}); it needs the files that save_pretrained "
+            "writes, with weights as safetensors."
+        ) from error
+    if cut_off(error) or (isinstance(error, ValueError) and not reached):
+        why = first_line(error).partition(" (")[0]  # its own brackets say where the hub's client looked
+        away = "" if reached else ", which is out of reach or switched off (HF_HUB_OFFLINE)"
+        raise OutOfReach(
+            f"{source} could not be fetched from the model hub{away}: {why}; connect to the internet, or "
+            "download it elsewhere and give the path of its directory."
         ) from error
 
 

@@ -23,7 +23,9 @@ from desiderata.personalize.strategies import Steady, Uncertainty, make_strategy
 from desiderata.personalize.subject import Subject
 from desiderata.personalize.trainers.trainer import Trainer, check_pace
 
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.float32}
+"""What weights are kept in. In "bfloat16" the U-Net computes alone: weights of so few digits would lose most of what
+DreamBooth changes in them."""
 
 WITHOUT_CLASS = ("textual-inversion", "ip-adapter")
 """Trainers that class pictures would be lost on: none of the generator's own weights moves."""
@@ -37,7 +39,8 @@ class GeneratorTable:
         name: Of the base model.
         device: Where it runs.
         dtype: Of its weights.
-        sampling: Fields of `Sampling` that are not as the model's directory says.
+        sampling: Fields of `Sampling` that are not as the model's directory says; a precision that is given
+            decides on `half`.
     """
 
     name: str
@@ -68,6 +71,8 @@ class GeneratorTable:
                 f"The campaign's table `generator` has the unknown key {unknown[0]!r}: it takes name, device, "
                 f"precision, {', '.join(known)}."
             )
+        if "precision" in config.generator:
+            said = {"half": precision == "bfloat16", **said}
         Sampling(**said)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

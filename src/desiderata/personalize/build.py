@@ -151,4 +151,4 @@ def _learner(
 def _second(asked: Asked, models: Models) -> Callable[[], PictureEncoder] | None:
     """Return what loads the second encoder, once it is needed; None where there is none."""
     name = asked.second
-    return cache(lambda: load_picture_encoder(name, device=models.generator.device.type)) if name else None
+    return cache(lambda: load_picture_encoder(name, device=str(models.generator.device))) if name else None

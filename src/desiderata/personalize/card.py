@@ -36,16 +36,23 @@ MEANINGS = {
 
 LOADS = {
     "pipeline": 'pipeline = StableDiffusionPipeline.from_pretrained("FOLDER")',
-    "lora": 'pipeline = StableDiffusionPipeline.from_pretrained("BASE")\npipeline.load_lora_weights("FOLDER")',
-    "embedding": 'pipeline = StableDiffusionPipeline.from_pretrained("BASE")\n'
-    'pipeline.load_textual_inversion("FOLDER", token="WORD")',
+    "lora": 'pipeline.load_lora_weights("FOLDER")',
+    "embedding": 'pipeline.load_textual_inversion("FOLDER", token="WORD")',
     "adapted": """pipeline = StableDiffusionPipeline.from_pretrained("FOLDER")
 pipeline.load_ip_adapter(
     "FOLDER", subfolder="", weight_name="ip_adapter.safetensors", image_encoder_folder=None
 )
 seen = load_file("FOLDER/ip_adapter_embeds.safetensors")["image_embeds"]""",
 }
-"""How plain diffusers loads each form of an export."""
+"""How plain diffusers loads each form of an export; those of `LEARNT_ALONE` into the base model."""
+
+LEARNT_ALONE = ("lora", "embedding")
+"""Forms that hold what was learnt, and not the base model."""
+
+# A base model may be kept in half precision, which transformers would compute its words in, and diffusers not.
+LOADS_BASE = "pipeline = StableDiffusionPipeline.from_pretrained(BASE, torch_dtype=torch.float32)"
+
+SOLVES = "pipeline.scheduler = SOLVER.from_config(pipeline.scheduler.config)"
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class GeneratorCard:
         origin: Where it comes from: trainer, strategy, seed, round, encoder.
         sampling: How it is sampled: steps and guidance.
         brought: How many pictures it has learnt from that were brought for sentences it asked about.
+        solver: The class of `diffusers` that its pictures were drawn with; empty for the base model's own.
     """
 
     form: str
@@ -75,23 +83,28 @@ class GeneratorCard:
     origin: Mapping[str, str | int]
     sampling: Mapping[str, float]
     brought: int = 0
+    solver: str = ""
 
     def usage(self, folder: str) -> str:
         """Return the lines of Python with which plain diffusers draws the subject from what lies in `folder`."""
         prompt = self.subject.prompt("{} in the snow" if self.subject.kind == "object" else "a house {}")
         settings = ", ".join(f"{name}={value:g}" for name, value in self.sampling.items())
-        bundled = self.base in MODELS and MODELS[self.base].bundled
-        # The bundled one is kept in half precision, which transformers would compute its words in, and diffusers not.
-        base = f"locate({self.base!r}), torch_dtype=torch.float32" if bundled else f'"{self.base}"'
-        loads = LOADS[self.form].replace('"BASE"', base).replace("WORD", self.subject.placeholder)
-        lines = ["from diffusers import StableDiffusionPipeline", loads]
-        if bundled and "locate" in loads:
-            lines[:0] = ["import torch", "from desiderata.foundation.registry import locate"]
+        imports, lines = ["from diffusers import StableDiffusionPipeline"], []
+        if self.form in LEARNT_ALONE:
+            bundled = self.base in MODELS and MODELS[self.base].bundled
+            imports.insert(0, "import torch")
+            if bundled:
+                imports.insert(1, "from desiderata.foundation.registry import locate")
+            lines.append(LOADS_BASE.replace("BASE", f"locate({self.base!r})" if bundled else f'"{self.base}"'))
+            if self.solver:
+                imports[-1] = f"from diffusers import {self.solver}, StableDiffusionPipeline"
+                lines.append(SOLVES.replace("SOLVER", self.solver))
         if self.form == "adapted":
-            lines.insert(1, "from safetensors.torch import load_file")
+            imports.append("from safetensors.torch import load_file")
             settings += ", ip_adapter_image_embeds=[seen]"
+        lines.append(LOADS[self.form].replace("WORD", self.subject.placeholder))
         lines.append(f"pipeline({prompt!r}, {settings}).images[0]")
-        return "\n".join(lines).replace("FOLDER", folder)
+        return "\n".join([*imports, *lines]).replace("FOLDER", folder)
 
     def to_markdown(self) -> str:
         """Return the text of the file."""

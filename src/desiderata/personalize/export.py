@@ -1,5 +1,6 @@
 """A generator that was taught, as a folder of its own that plain diffusers loads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import THEN
 from desiderata.errors import DesiderataError
 from desiderata.files import staged_folder
+from desiderata.foundation.generator import Generator
+from desiderata.foundation.sampling import SOLVERS, set_for
 from desiderata.personalize.card import FILE, GeneratorCard, base_of, licence_of
 from desiderata.personalize.learner import PersonalizeLearner
 from desiderata.personalize.looking import gathered
@@ -21,7 +24,8 @@ def export_generator(
 ) -> GeneratorCard:
     """Write a generator, as a closed round left it, to a new folder in one step.
 
-    The folder holds a pipeline and a card, `README.md`; or, in place of the pipeline, the LoRA or the word alone.
+    The folder holds a pipeline and a card, `README.md`; or, in place of the pipeline, the LoRA or the word alone. The
+    pipeline's scheduler is the solver that its figures were measured with.
 
     Args:
         campaign: A personalising campaign.
@@ -52,9 +56,23 @@ def export_generator(
         if learnt_only:
             trainer.save(learner.teacher.learnt, stage)
         else:
-            learner.personalised.save(stage)
+            write_pipeline(learner.personalised, stage)
         (stage / FILE).write_text(card.to_markdown(), "utf-8")
     return card
+
+
+def write_pipeline(generator: Generator, folder: Path) -> None:
+    """Write a generator so that plain diffusers draws as it does: with the solver that it is sampled by.
+
+    Args:
+        generator: Left as it is.
+        folder: As for `Generator.save`.
+
+    Raises:
+        DesiderataError: There is something, or it cannot be written.
+    """
+    with set_for(generator.pipeline, replace(generator.sampling, half=False)):
+        generator.save(folder)
 
 
 def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_only: bool) -> GeneratorCard:
@@ -83,4 +101,5 @@ def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_o
             **({"learning rate": f"{pace:.3g} times the trainer's"} if pace != 1 else {}),
         },
         sampling={"num_inference_steps": base.sampling.steps, "guidance_scale": base.sampling.guidance},
+        solver=SOLVERS[base.sampling.solver] or "",
     )

@@ -66,8 +66,8 @@ def new_campaign(
         generator: Name, directory or hub id of the base model, or the table `generator` of the configuration. The
             bundled one computes in bfloat16 where that is faster, unless a `precision` is given, and others, unless
             their directory says how they are sampled, draw with DPM-Solver++ as the authors' do, unless the tables
-            say otherwise. The `precision` "bfloat16" is for training, too, where weights stay float32; "float16" is
-            for drawing alone.
+            say otherwise. At the `precision` "bfloat16" the U-Net draws and learns in it, and weights stay float32;
+            "float16" is of weights, too, and for drawing alone.
         encoder: Name, directory or hub id of the CLIP model that judges; the one that goes with the generator.
         second_encoder: Name, directory or hub id of a DINOv2 model, which measures likeness to the references besides
             (`dino_aln`); none by default.
@@ -93,6 +93,8 @@ def new_campaign(
     drawn = base.get("name") in ENCODERS
     wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
     base["name"] = lasting(base.get("name", ""))
+    if "adapter" in wanted:
+        wanted["adapter"] = lasting(wanted["adapter"])
     usual = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
     if drawn and models is None and "precision" not in base and bfloat16_is_fast(base.get("device", "auto")):
         base = {"half": True, **base}

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from desiderata.errors import DesiderataError
-from desiderata.files import for_everybody
+from desiderata.files import as_umask_says
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.pipelines import quiet
 from desiderata.foundation.weights import load_model
@@ -128,12 +128,12 @@ def save_adapter(adapter: Mapping[str, Tensor], tower: CLIPVisionModelWithProjec
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise DesiderataError(f"{folder} is there already and not empty: choose another name.")
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name[:99]}.") as stage:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name[:40]}.") as stage:
             made = Path(stage) / "adapter"
             with quiet():
                 tower.save_pretrained(made / TOWER)
             save_file({name: value.contiguous() for name, value in adapter.items()}, made / ADAPTER_FILE)
-            for_everybody(made)
+            as_umask_says(made)
             os.replace(made, folder)
     except OSError as error:
         raise DesiderataError(f"{folder} cannot be written ({error.strerror}): choose another place.") from None

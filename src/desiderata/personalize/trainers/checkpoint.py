@@ -3,17 +3,23 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from desiderata.errors import DesiderataError
 from desiderata.files import staged
 
+KINDS = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.int64: "I64"}
+"""What safetensors files call kinds of numbers."""
+
 
 def save_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], step: int, about: str) -> None:
     """Write where a run stands.
+
+    What is on another device comes over tensor by tensor: weights and moments of a whole U-Net take 10 GB, which the
+    memory beside it may not have.
 
     Args:
         path: The file.
@@ -21,9 +27,18 @@ def save_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], step: int, 
         step: How many steps are done.
         about: What makes this run another than others.
     """
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with staged(path) as temporary:
-        save_file(kept, temporary, metadata={"step": json.dumps(step), "about": about})
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())  # each begins where its kind may
+    header: dict[str, Any] = {"__metadata__": {"step": json.dumps(step), "about": about}}
+    end = 0
+    for name, tensor in ordered:
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    with staged(path) as temporary, temporary.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for _, tensor in ordered:
+            file.write(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def load_checkpoint(path: Path, about: str) -> tuple[int, dict[str, torch.Tensor]]:

@@ -1,5 +1,6 @@
 """The loop that all trainers share: draw, predict, weigh, step; exact again after a kill."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from desiderata.randomness import stream
 
 if TYPE_CHECKING:
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+QUICK = 2.0
+"""Seconds that a checkpoint may take and still be written whenever `Running.checkpoint_every` says."""
+REST = 20
+"""One that takes longer is followed by so many times as long without one."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of steps done and the number of all steps."""
@@ -116,7 +122,7 @@ class Loop:
         Raises:
             DesiderataError: The checkpoint is not one of this run, or the loss is no longer a number.
         """
-        steps, running = self._recipe.steps, self._running
+        steps, running, writing = self._recipe.steps, self._running, _Writing()
         done = self._resume(checkpoint, about) if checkpoint else 0
         if done and progress and self._crew.first:
             progress(done, steps)
@@ -125,8 +131,9 @@ class Loop:
                 loss, done = self._step(number), number + 1
                 if not self._crew.first:
                     continue
-                if checkpoint and (done % running.checkpoint_every == 0 or done == steps):
-                    save_checkpoint(checkpoint, self._state(), done, about)
+                if checkpoint and (done == steps or (done % running.checkpoint_every == 0 and writing.is_due())):
+                    with writing:
+                        save_checkpoint(checkpoint, self._state(), done, about)
                 if running.watch:
                     running.watch(done, loss)
                 if preview and done % running.preview_every == 0:
@@ -218,6 +225,23 @@ class Loop:
         numbered = {number: moments[name] for number, name in enumerate(self._task.parameters) if name in moments}
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": numbered})
         return done
+
+
+class _Writing:
+    """Lets checkpoints wait where each takes long: gigabytes are written for a twentieth of the time."""
+
+    def __init__(self) -> None:
+        self._took, self._ended = 0.0, 0.0
+
+    def is_due(self) -> bool:
+        return self._took < QUICK or time.monotonic() - self._ended >= REST * self._took
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = time.monotonic()
+        self._took = self._ended - self._began
 
 
 @contextmanager

@@ -78,6 +78,7 @@ class Running:
 
     Attributes:
         checkpoint_every: Steps between two checkpoints, where a file for them is given; the last step writes one too.
+            Those that take seconds are written more rarely.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         preview: Called with the number of steps done and the generator as it would be if training ended there.
         preview_every: Steps between two previews.

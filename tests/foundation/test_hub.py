@@ -1,0 +1,123 @@
+"""What the model hub answers is told apart, and said in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from huggingface_hub import constants, hf_hub_download
+
+from contracts.fake_hub import FakeHub, files_of, index
+from contracts.tiny_clip import tiny_clip
+from desiderata.errors import DesiderataError
+from desiderata.foundation.encoder import load_encoder
+from desiderata.foundation.generator import load_generator
+from desiderata.foundation.registry import OutOfReach, load_pretrained
+
+
+def said(error: pytest.ExceptionInfo[DesiderataError]) -> str:
+    text = str(error.value)
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert ". " not in text
+    return text
+
+
+def weights(name: str) -> dict[str, bytes]:
+    return {"model_index.json": index(), "unet/config.json": b"{}", f"unet/{name}": b"weights"}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> dict[str, bytes]:
+    return files_of(tiny_clip(tmp_path / "clip"))
+
+
+@pytest.mark.parametrize("load", [load_encoder, load_generator])
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [("GatedRepo", "it is gated"), ("RepoNotFound", "there is none of this name, or it is private")],
+)
+def test_what_the_hub_does_not_give_out_is_not_put_down_to_the_network(
+    load: Any, held: str, why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    FakeHub(monkeypatch, tmp_path, {"owner/model": held})
+    with pytest.raises(OutOfReach) as error:
+        load("owner/model")
+    text = said(error)
+    assert text.startswith(f"The model hub does not give out owner/model ({why}): check the name")
+    assert "log in with `hf auth login`" in text
+    assert "internet" not in text
+
+
+def test_a_name_that_nothing_can_have_is_no_network_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    FakeHub(monkeypatch, tmp_path, {})
+    with pytest.raises(OutOfReach, match=r"owner/a model \(nothing there can have this name\)"):
+        load_encoder("owner/a model")
+
+
+@pytest.mark.parametrize(
+    "name", ["diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.safetensors"], ids=["pickles", "fp16"]
+)
+def test_a_generator_without_safetensors_in_full_precision(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    hub = FakeHub(monkeypatch, tmp_path, {"owner/model": weights(name)})
+    with pytest.raises(DesiderataError, match="owner/model has no weights as safetensors in full precision") as error:
+        load_generator("owner/model")
+    assert "save_pretrained" in said(error)
+    assert not isinstance(error.value, OutOfReach)
+    assert hub.fetched == ["model_index.json"]
+
+
+def test_an_encoder_of_pickles(clip: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    clip["pytorch_model.bin"] = clip.pop("model.safetensors")
+    hub = FakeHub(monkeypatch, tmp_path / "cache", {"owner/model": clip})
+    with pytest.raises(DesiderataError, match="owner/model has no weights as safetensors") as error:
+        load_encoder("owner/model")
+    said(error)
+    assert "pytorch_model.bin" not in hub.fetched
+
+
+def test_a_whole_encoder_is_fetched(clip: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    FakeHub(monkeypatch, tmp_path / "cache", {"owner/model": clip})
+    assert load_encoder("owner/model").dim == 24
+
+
+def test_what_a_repository_lacks_is_no_network_either(
+    clip: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    del clip["preprocessor_config.json"]
+    FakeHub(monkeypatch, tmp_path / "cache", {"owner/clip": clip, "owner/model": {"README.md": b""}})
+    for load, name, file in (
+        (load_generator, "owner/model", "model_index.json"),
+        (load_encoder, "owner/clip", "preprocessor_config.json"),
+    ):
+        with pytest.raises(DesiderataError, match=f"The model {name} cannot be loaded .*{file}") as error:
+            load(name)
+        assert not isinstance(error.value, OutOfReach)
+        said(error)
+
+
+def test_a_hub_that_is_down_or_cut_off_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    FakeHub(monkeypatch, tmp_path, {"owner/model": "Down"})
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    for load in (load_encoder, load_generator):
+        with pytest.raises(OutOfReach, match=r"owner/model could not be fetched .* connect to the internet"):
+            load("owner/model")
+
+    def cut_off(_source: str) -> None:
+        raise httpx2.ReadError("connection reset")
+
+    with pytest.raises(OutOfReach, match="could not be fetched from the model hub: connection reset; connect to"):
+        load_pretrained(cut_off, "owner/model")
+
+
+def test_what_was_fetched_before_needs_no_hub_that_gives_it_out(
+    clip: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    FakeHub(monkeypatch, tmp_path / "cache", {"owner/model": clip})
+    load_encoder("owner/model")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load_encoder("owner/model").dim == 24
+    with pytest.raises(OutOfReach, match="which is out of reach or switched off"):
+        load_pretrained(lambda source: hf_hub_download(source, "another.json"), "owner/model")
