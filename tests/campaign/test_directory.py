@@ -80,22 +80,41 @@ def test_two_processes_make_one_run_once(tmp_path: Path):
     assert os.listdir(tmp_path) == ["run"]
 
 
-def test_a_directory_that_is_being_filled_is_not_empty(tmp_path: Path):
+def test_who_is_done_first_has_an_empty_directory(tmp_path: Path):
     path = tmp_path / "run"
     path.mkdir()
-
-    def late() -> None:
-        with pytest.raises(DesiderataError, match="run is there already and not empty"):
-            make(path)
-
-    make(path, Slow(late))
+    with pytest.raises(DesiderataError, match="run is a campaign already"):
+        make(path, Slow(lambda: make(path)))
     assert sorted(os.listdir(path)) == ["campaign.db", "campaign.toml", "rounds"]
+    assert len(reopened(path).rounds) == 1
 
     other = tmp_path / "other"
     other.mkdir()
     with pytest.raises(DesiderataError, match="other is there already and not empty"):
         make(other, Slow((other / "mine.txt").touch))
     assert os.listdir(other) == ["mine.txt"]
+
+
+def test_what_a_kill_left_in_an_empty_directory_is_in_nobodys_way(tmp_path: Path):
+    path = tmp_path / "run"
+    (path / ".run.0123abcd" / "images").mkdir(parents=True)
+    make(path)
+    assert len(reopened(path).rounds) == 1
+    (tmp_path / "mine" / ".run.0123abcd").mkdir(parents=True)
+    with pytest.raises(DesiderataError, match="mine is there already and not empty"):
+        make(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
+def test_who_may_read_a_run_is_up_to_the_umask(mask: int, tmp_path: Path):
+    before = os.umask(mask)
+    try:
+        make(tmp_path / "run").run(Noise(), 1)
+    finally:
+        os.umask(before)
+    inside = [tmp_path / "run", *(tmp_path / "run").rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in inside if path.is_dir()} == {0o777 & ~mask}
+    assert {path.stat().st_mode & 0o777 for path in inside if path.is_file()} == {0o666 & ~mask}
 
 
 def test_places_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from desiderata.campaign import images
-from desiderata.campaign.images import UnreadableImage, digest_of, read_image, to_png
+from desiderata.campaign.images import UnreadableImage, digest_of, read_image, scans, to_png
 from desiderata.formats import FORMATS, SUFFIXES
 from desiderata.worlds.folder import image_files
 
@@ -221,3 +221,29 @@ def test_random_damage_never_raises_anything_else():
             damaged[places] = rng.integers(0, 256, 4)
             with suppress(UnreadableImage):
                 read_image(damaged.tobytes())
+
+
+def jpeg(scans_more: int) -> bytes:
+    """Return a progressive JPEG of which one scan comes again and again."""
+    content = encoded(noise(), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:-2] + content[last:-2] * scans_more + content[-2:]
+
+
+def test_a_jpeg_in_very_many_scans_is_refused_before_it_is_decoded():
+    few = scans(jpeg(0))
+    assert 2 < few < 20
+    assert scans(jpeg(5)) == few + 5
+    read_image(jpeg(5))
+    with pytest.raises(UnreadableImage, match="in more than 100 scans"):
+        read_image(jpeg(200))
+
+
+def test_what_follows_a_jpeg_is_none_of_its_scans():
+    assert scans(jpeg(0) + b"\xff\xda\x00\x02" * 1000) == scans(jpeg(0))
+    read_image(jpeg(0) + b"\xff\xda\x00\x02" * 1000)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda", b"\xff\xd8" + b"\xff" * 9])
+def test_scans_of_damaged_files_are_counted_as_far_as_they_go(content: bytes):
+    assert scans(content) == content.count(b"\xda")

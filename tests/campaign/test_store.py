@@ -1,6 +1,7 @@
 """The database: what it refuses, and what it keeps exactly."""
 
 import json
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_parts import AskInTurn, Noise, RunningMean, picture
+from sqlalchemy import event
 
+from desiderata.campaign import blobs
 from desiderata.campaign.answers import Refused
+from desiderata.campaign.blobs import Pile
 from desiderata.campaign.config import Config, ConfigError
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.recorded import StoreError
-from desiderata.campaign.records import Proposal
+from desiderata.campaign.records import Proposal, Round
 from desiderata.campaign.store import QueryDecided, Store
 from desiderata.errors import DesiderataError
 
@@ -165,3 +169,47 @@ def test_a_campaign_of_python_objects_asks_for_them(tmp_path: Path):
     assert len(opened.rounds) == 1
     with pytest.raises(DesiderataError, match="same learner and strategy"):
         opened.ask()
+
+
+def _answers(statement: str) -> bool:
+    return "FROM answers" in statement
+
+
+def test_a_picture_is_looked_up_by_the_index():
+    store = started(None)
+    asked: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda _c, _u, statement, *_: asked.append(statement))
+    assert store.owner("0" * 64) is None
+    with store.reading() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {next(filter(_answers, asked))}", ("0" * 64,)).all()
+    assert "USING INDEX one_answer_per_image" in plan[0][-1]
+
+
+def test_others_may_write_while_the_weights_of_a_round_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store, other = started(tmp_path), Store(tmp_path)
+    store.add_queries(1, [Proposal("cat", "a")])
+    fsync, done = os.fsync, []
+
+    def slow(handle: int) -> None:
+        if not done:
+            done.append(True)
+            other.skip(other.queries()[0], "no")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    assert store.add_round(Round(0, 0, {}), b"weights", 0)
+    assert store.weights(0) == b"weights"
+    assert not store.add_round(Round(0, 0, {}), b"others", 0)
+    assert store.weights(0) == b"weights"
+    assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["000.safetensors"]
+
+
+def test_a_folder_of_pictures_waits_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blobs, "IN_MEMORY", 1000)
+    pile = Pile(tmp_path)
+    contents = [bytes([i]) * 300 for i in range(9)]
+    for content in contents:
+        pile.add(content)
+    assert len(pile) == 9
+    assert [list(pile), list(pile)] == [contents] * 2
+    assert os.listdir(tmp_path) == [], "it has no name, so that nothing is left of it after a kill"

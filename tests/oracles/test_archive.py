@@ -219,6 +219,25 @@ def test_only_pictures_that_are_still_there_are_brought(folder: Path):
         oracle.answer(ask("red", "red"), RNG)
 
 
+def test_a_picture_is_not_brought_again_where_another_decoder_read_it_before(folder: Path):
+    query = ask("a red square", "red")
+    taken: list[str] = []
+
+    def search() -> ArchiveOracle:
+        return ArchiveOracle(folder, Colours(), CLASSES, least_similarity=0.5, taken=lambda: taken)
+
+    first = search().answer(query, RNG)[0][0]
+    with closing(sqlite3.connect(FeatureCache().path)) as cache, cache:
+        cache.execute("UPDATE features SET image = substr(image, 2) || substr(image, 1, 1)")
+    taken.append(digest_of(read_image(first)))
+    second = search().answer(query, RNG)[0][0]
+    assert digest_of(read_image(second)) not in taken
+    second.write_bytes(b"damaged since")
+    taken.append("")
+    with pytest.raises(CannotAnswer):
+        search().answer(query, RNG)
+
+
 def test_folders_that_cannot_be_used(tmp_path: Path):
     with pytest.raises(DesiderataError, match="is not a folder"):
         ArchiveOracle(tmp_path / "gone", Colours(), CLASSES)

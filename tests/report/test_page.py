@@ -235,6 +235,23 @@ def test_a_picture_of_another_class_is_named():
     assert "shows cat" not in page.text
 
 
+def test_of_many_pictures_the_first_are_shown_and_all_are_counted():
+    image = np.zeros((8, 8, 3), np.uint8)
+    page = Page(render(Report(title="r", asked=[one(images=[image] * 8, shown=["cat"] * 30)])))
+    said = " ".join(page.text.split())
+    assert "22 more" in said
+    assert "30 pictures" in said
+
+
+def test_very_many_classes_have_no_heatmap():
+    counts = np.diag(np.arange(100)).astype(np.int64) + 1
+    names = tuple(f"class {i}" for i in range(100))
+    page = Page(render(Report(title="r", confusion=Confusion(names, counts, counts + np.eye(100, dtype=np.int64)))))
+    assert not [table for table in page.named("table") if table.get("class") == "heat"]
+    assert "of 100 classes, which are too many to show who was taken for whom" in " ".join(page.text.split())
+    assert "recognised before, and " in " ".join(page.text.split())
+
+
 def test_many_rounds_are_folded_but_complete(html):
     rounds = [a for a in Page(html).named("details") if a.get("class") == "round"]
     assert [("open" in a) for a in rounds] == [True] + [False] * 8 + [True]
@@ -282,6 +299,7 @@ def test_a_report_that_fails_leaves_the_last_one(full, tmp_path, monkeypatch):
         (lambda: Curve("m", np.array([0, 1]), np.array([[0.5, np.nan]])), "missing or not between 0 and 1"),
         (lambda: Curve("m", np.array([0]), np.zeros((0, 1))), "one row per seed"),
         (lambda: one(images=[np.zeros((4, 4, 3), np.uint8)]), "1 pictures and 0 labels"),
+        (lambda: one(images=[np.zeros((4, 4, 3), np.uint8)] * 3, shown=["cat"] * 4), "3 pictures and 4 labels"),
         (lambda: one(images=[np.zeros((4, 4, 3))], shown=["cat"]), "unsigned bytes"),
         (lambda: Confusion(("a",), np.eye(2, dtype=int), np.eye(1, dtype=int)), "one row and one column per class"),
         (lambda: Report(title="r", control="RandomText"), "has no curve"),

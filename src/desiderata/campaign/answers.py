@@ -6,6 +6,7 @@ from math import isfinite
 from numbers import Real
 from pathlib import Path
 
+from desiderata.campaign.blobs import Pile
 from desiderata.campaign.images import ImageLike, as_list, digest_of, read_images, to_png
 from desiderata.campaign.records import Answer, Query
 from desiderata.campaign.store import Refused, Store
@@ -53,12 +54,11 @@ def check(
     labels: Sequence[str | None] | str | None,
     source: str,
     weight: float | None = None,
-) -> tuple[list[Answer], list[bytes]]:
-    """Look at everything and write nothing.
+) -> tuple[list[Answer], Pile]:
+    """Look at everything and record nothing.
 
     Returns:
-        What would be recorded for these images, and each picture as the content of a PNG file. Pixels are not kept:
-        a folder of photographs would fill the memory.
+        What would be recorded for these images, and each picture as the content of a PNG file.
 
     Raises:
         Refused: There are no images, the labels or the weight do not fit, or a picture is in the campaign already.
@@ -82,14 +82,14 @@ def check(
                 f"{listed(classes)}."
             )
     answers: dict[str, Answer] = {}
-    files: list[bytes] = []
+    files = Pile(store.path)
     for (name, picture), label in zip(read_images(images), labels, strict=True):
         digest = digest_of(picture)
         owner = "another of these images" if digest in answers else store.owner(digest)
         if owner:
             raise Refused(f"{name} shows the same picture as {owner}: give a new one.")
         answers[digest] = Answer(query.id, digest, label or query.label, float(weight), source)
-        files.append(to_png(picture))
+        files.add(to_png(picture))
     return list(answers.values()), files
 
 

@@ -3,7 +3,7 @@
 import importlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, Table, insert, inspect, select
 from desiderata.campaign import schema
 from desiderata.campaign.config import Config
 from desiderata.campaign.directory import check_free, make_run, open_store
-from desiderata.campaign.recorded import ORIGIN, Recorded, image_name, weights_name
+from desiderata.campaign.recorded import ORIGIN, Recorded, check_picture, image_name, weights_name
 from desiderata.campaign.rows import to_json
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
@@ -82,7 +82,7 @@ def branch(run: str | Path, path: str | Path, *, round: int | None = None, strat
         assert new.path is not None
         _record(new, rows, _origin(store, config, source, number))
         for image in sorted({row["image"] for row in rows[schema.answers]} - {""}):
-            _copy(source, new.path, image_name(image))
+            _copy(source, new.path, image_name(image), check=check_picture)
         for name in map(weights_name, range(number + 1)):
             if (source / name).exists():  # those of earlier rounds may have been deleted
                 _link(source / name, new.path / name)
@@ -182,7 +182,13 @@ def _record(new: Store, rows: Mapping[Table, Rows], origin: Mapping[str, Any]) -
         connection.execute(insert(schema.facts).values(name=ORIGIN, value=to_json(origin)))
 
 
-def _copy(source: Path, place: Path, name: str, needed: bool = True) -> None:
+def _copy(
+    source: Path,
+    place: Path,
+    name: str,
+    needed: bool = True,
+    check: Callable[[bytes, Path], None] = lambda _content, _file: None,
+) -> None:
     try:
         content = (source / name).read_bytes()
     except OSError as error:
@@ -190,6 +196,7 @@ def _copy(source: Path, place: Path, name: str, needed: bool = True) -> None:
             raise
         reason = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DesiderataError(f"{source / name} {reason}: put it back from a copy.") from None
+    check(content, source / name)
     (place / name).parent.mkdir(parents=True, exist_ok=True)
     (place / name).write_bytes(content)
 

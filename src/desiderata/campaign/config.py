@@ -68,7 +68,9 @@ class Config:
         if not 0 <= self.seed < SEEDS:
             raise ConfigError(f"The seed {self.seed} is out of range: give a number from 0 to {SEEDS - 1}.")
         tables = (self.world, self.strategy, self.generator, self.subject, self.trainer, self.prompts)
-        for value in (self.encoder, *(value for table in tables for value in table.values())):
+        values = [value for table in tables for value in table.values()]
+        inside = [one for value in values if isinstance(value, list | tuple) for one in value]
+        for value in (self.encoder, *values, *inside):
             if isinstance(value, str) and readable(value) != value:
                 raise ConfigError(
                     f"The name {readable(value)} is not UTF-8, so that {FILE} cannot hold it: rename the folder."

@@ -3,15 +3,14 @@
 import errno
 import os
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from desiderata.campaign.config import FILE, Config
 from desiderata.campaign.recorded import DATABASE, StoreError
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
-from desiderata.files import sync_files, write_text
+from desiderata.files import as_umask_says, is_stage, stage_folder, sync_files, write_text
 
 
 def check_free(path: Path) -> None:
@@ -25,7 +24,7 @@ def check_free(path: Path) -> None:
             raise DesiderataError(
                 f"{path} is a campaign already: open it (Campaign.open in Python), or choose another name."
             )
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        if path.is_file() or (path.is_dir() and not _is_free(path, os.listdir(path))):
             raise DesiderataError(f"{path} is there already and not empty: choose another name.")
     except OSError as error:
         raise DesiderataError(_cannot_be_made(path, error)) from None
@@ -58,13 +57,13 @@ def _make(place: Path, config: Config, start: Callable[[Store], None]) -> None:
     beside = not place.exists()
     if beside:
         place.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(dir=place.parent if beside else place, prefix=f".{place.name[:99]}."))
+    stage = stage_folder(place, place.parent if beside else place)
     try:
-        stage.chmod(0o755)
         store = Store(stage)
         start(store)
         store.close()
         sync_files(stage)
+        as_umask_says(stage)
         write_text(stage / FILE, config.to_toml())
         if beside:
             stage.replace(place)
@@ -94,7 +93,7 @@ def _fill(place: Path, stage: Path) -> None:
         FileExistsError: Something else has come there.
         OSError: The system refuses.
     """
-    if os.listdir(place) != [stage.name]:
+    if not _is_free(place, os.listdir(place)):
         raise FileExistsError(errno.EEXIST, "it is not empty any more")
     moved: list[Path] = []
     try:
@@ -105,6 +104,15 @@ def _fill(place: Path, stage: Path) -> None:
         for path in moved:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise
+
+
+def _is_free(place: Path, inside: Sequence[str]) -> bool:
+    """Return whether there is nothing in a directory but hidden stages of runs.
+
+    A kill has left them behind, or another process is at work on one: whoever is done first has the directory.
+    """
+    real = Path(os.path.realpath(place))
+    return all(is_stage(name, real) for name in inside)
 
 
 def _cannot_be_made(path: Path, error: OSError) -> str:

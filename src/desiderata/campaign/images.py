@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,11 @@ GREATEST_RATIO = 16
 """Longer strips are refused: an encoder that scales the shorter side would need gigabytes for them."""
 RUN_LENGTH = (1, 2)
 """Compressions of BMP that are refused: a few kilobytes of them could keep their decoder busy for half a minute."""
+
+MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+"""Of a JPEG, where a segment begins: not a byte of data that is 255 (followed by 0), nor a restart (D0 to D7)."""
+MOST_SCANS = 100
+"""Passes over a progressive JPEG; programs write about ten, and a megabyte of them would take minutes to decode."""
 
 ImageLike = Path | str | bytes | Image.Image | NDArray[np.uint8]
 """A file, the bytes of one, or pixels: a Pillow image, or an array of shape (height, width, 3)."""
@@ -109,8 +116,9 @@ def opened(path: Path, name: str) -> Iterator[io.BufferedReader]:
         UnreadableImage: It is missing, no file, or cannot be read.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise UnreadableImage(f"{name} is {'a folder' if path.is_dir() else 'not a file'}: give an image file.")
+        if os.path.exists(path) and not os.path.isfile(path):
+            kind = "a folder" if os.path.isdir(path) else "not a file"
+            raise UnreadableImage(f"{name} is {kind}: give an image file.")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:
@@ -135,6 +143,27 @@ def to_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def scans(content: bytes) -> int:
+    """Return how many scans a JPEG has before it ends; what lies behind that, such as a film, is not looked at.
+
+    Args:
+        content: Of the file. Where it is damaged, what comes before counts.
+
+    Returns:
+        The number of start-of-scan markers (ITU T.81, B.1), counted to `MOST_SCANS` + 1 at most.
+    """
+    number, position = 0, 2
+    while number <= MOST_SCANS and (marker := MARKER.search(content, position)):
+        position = marker.end()
+        kind = marker[0][-1]
+        if kind == 0xD9:  # the picture ends
+            break
+        if kind == 0xDA:
+            number += 1
+        position += int.from_bytes(content[position : position + 2])  # a segment; behind that of a scan come its data
+    return number
+
+
 def _decoded(content: bytes, name: str) -> Image.Image:
     if not content:
         raise UnreadableImage(f"{name} is empty: give a {ONE_OF} image.")
@@ -149,6 +178,11 @@ def _decoded(content: bytes, name: str) -> Image.Image:
             raise UnreadableImage(
                 f"{name} has {width} × {height} pixels, more than {MOST_PIXELS // 10**6} million: "
                 "reduce the picture first."
+            )
+        if image.format in ("JPEG", "MPO") and scans(content) > MOST_SCANS:
+            raise UnreadableImage(
+                f"{name} is a JPEG in more than {MOST_SCANS} scans, which no program writes and which take long to "
+                "decode: save it anew first."
             )
         if image.format == "BMP" and image.info.get("compression") in RUN_LENGTH:
             raise UnreadableImage(

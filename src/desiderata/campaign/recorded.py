@@ -11,19 +11,21 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Executable, Row, func, select
+from sqlalchemy import Connection, Executable, Row, func, literal_column, select
 from sqlalchemy.exc import DatabaseError
 
 from desiderata.campaign import decisions, originals, schema, withdrawals
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
 from desiderata.campaign.learner import Held
 from desiderata.campaign.records import Answer, Decision, Origin, Query, Round, Withdrawal
-from desiderata.campaign.rows import answer_of, from_blob, query_of, round_of, to_json
+from desiderata.campaign.rows import answer_of, check_digest, from_blob, query_of, round_of, to_json
 from desiderata.errors import DesiderataError
 
 DATABASE = "campaign.db"
 """The file of a run that holds everything but pictures and weights."""
 
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 ORIGIN = "origin"
 """The fact that tells where a run was branched from."""
@@ -151,7 +153,9 @@ class Recorded:
 
     def owner(self, image: str) -> str | None:
         """Return where a picture is known from: the id of a query, or "part, name"; None for a new one."""
-        for row in self._read(select(schema.answers.c.query).filter_by(image=image)):
+        pictured = schema.answers.c.image != literal_column("''")  # as in the index, which is not used otherwise
+        told = select(schema.answers.c.query).where(pictured)
+        for row in self._read(told.filter_by(image=image)):
             return f"the answer to {row.query}"
         for row in self._read(select(schema.held.c.part, schema.held.c.name).filter_by(image=image)):
             return f"the {row.part} image {row.name}"
@@ -258,8 +262,23 @@ class Recorded:
 
 
 def image_name(image: str) -> str:
-    """Return the file of a picture by its name, below the directory of the run."""
+    """Return the file of a picture by its name, below the directory of the run.
+
+    Raises:
+        DesiderataError: It is no name of a picture, and might lead out of the run.
+    """
+    check_digest(image)
     return f"images/{image[:2]}/{image}.png"
+
+
+def check_picture(content: bytes, where: Path | bytes) -> None:
+    """Make sure that a stored file is a picture before it is handed on: a run from elsewhere may link to others.
+
+    Raises:
+        StoreError: It is not.
+    """
+    if not content.startswith(_PNG):
+        raise StoreError(f"{where if isinstance(where, Path) else 'A file'} is no PNG file: put it back from a copy.")
 
 
 def weights_name(number: int) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,23 @@ from numpy.typing import NDArray
 from sqlalchemy import Row
 
 from desiderata.campaign.records import Answer, Proposal, Query, Round, Withdrawal
+from desiderata.errors import DesiderataError
 from desiderata.files import readable
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_ID = re.compile(r"r\d+-q\d+")
+
+
+def check_digest(image: str) -> None:
+    """Make sure that a picture is called by a SHA-256, which as the name of a file leads nowhere else.
+
+    Raises:
+        DesiderataError: It is not: somebody has changed the record.
+    """
+    if not _DIGEST.fullmatch(image):
+        raise DesiderataError(
+            f"The record calls a picture {image!r}, which is no SHA-256: put the database back from a copy."
+        )
 
 
 def query_row(position: int, query: Query) -> dict[str, Any]:
@@ -30,7 +47,13 @@ def query_row(position: int, query: Query) -> dict[str, Any]:
 
 
 def query_of(row: Row[Any]) -> Query:
-    """Return the query of a row."""
+    """Return the query of a row.
+
+    Raises:
+        DesiderataError: Its id is none that this library gives; files are called by them.
+    """
+    if not _ID.fullmatch(row.id):
+        raise DesiderataError(f"The record calls a query {row.id!r}, which is no id: put it back from a copy.")
     feature = None if row.feature is None else from_blob(row.feature)
     proposal = Proposal(row.label, row.text, feature, json.loads(row.evidence), row.weight)
     return Query(row.id, row.round, proposal, row.status, row.reason)
@@ -49,7 +72,13 @@ def answer_row(position: int, answer: Answer) -> dict[str, Any]:
 
 
 def answer_of(row: Row[Any]) -> Answer:
-    """Return the answer of a row."""
+    """Return the answer of a row.
+
+    Raises:
+        DesiderataError: What it calls its picture is no name of one.
+    """
+    if row.image:
+        check_digest(row.image)
     return Answer(row.query, row.image, row.label, row.weight, row.source)
 
 

@@ -1,6 +1,6 @@
 """The memory of a campaign: SQLite for what was said, one file per picture, every step all or nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Store(Recorded):
         self,
         query: Query,
         answers: Sequence[Answer],
-        files: Sequence[bytes],
+        files: Iterable[bytes],
         names: Sequence[str] = (),
         decision: Decision | None = None,
     ) -> None:
@@ -191,11 +191,15 @@ class Store(Recorded):
             Whether it was recorded now. If not, another process was quicker, and the weights are those that it kept;
             or an answer has been withdrawn since.
         """
+        with self._one_sentence(), self.blobs.prepared(weights_name(round.number), weights) as keep:
+            return self._add_round(round, keep, withdrawn)  # others may write until then: it can be gigabytes
+
+    def _add_round(self, round: Round, keep: Callable[[], None], withdrawn: int) -> bool:
         with self.writing() as connection:
             known = select(func.count()).where(schema.rounds.c.number == round.number)
             if connection.execute(known).scalar_one() or withdrawals.count(connection) != withdrawn:
                 return False
-            self.blobs.put(weights_name(round.number), weights)
+            keep()
             connection.execute(insert(schema.rounds).values(round_row(round)))
         return True
 

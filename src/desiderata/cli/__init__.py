@@ -7,7 +7,7 @@ needs; models, databases and tables are imported inside the commands, so that `-
 import importlib
 import importlib.util
 import io
-import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from desiderata import __version__
+from desiderata.cli.output import show_json
 from desiderata.cli.plain_help import as_written
 from desiderata.cli.stopping import INTERRUPTED, TERMINATED, sigterm_as_interrupt
 from desiderata.errors import DesiderataError
@@ -62,8 +63,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     wait_briefly()
     try:
         status = as_written(typer.main.get_command(app))(args=words, prog_name="desiderata", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except DesiderataError as error:
         return _fail(str(error), words)
+    except BrokenPipeError:  # whoever read what is printed, such as head, has enough
+        _print_nothing_more()
+        return 1  # as Typer says where it notices
+    except (OSError, UnicodeError) as error:
+        return _fail(_of_the_system(error), words)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except Exception as error:
@@ -88,11 +96,29 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _fail(message: str, words: Sequence[str]) -> int:
-    if "--json" in words:
-        print(json.dumps({"error": message}, ensure_ascii=False))
-    else:
-        print(message, file=sys.stderr)
+    try:
+        if "--json" in words:
+            show_json({"error": message}, indent=None)
+            sys.stdout.flush()
+        else:
+            print(message, file=sys.stderr)
+    except OSError:  # it cannot be told, as on a full disk
+        _print_nothing_more()
     return 2
+
+
+def _of_the_system(error: OSError | UnicodeError) -> str:
+    """Return what the system refused as a sentence."""
+    if isinstance(error, UnicodeError):
+        return f"A name or a text is not UTF-8 ({error}): rename the file, or write it otherwise."
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{where}the system refused ({reason}); what was recorded is kept. Mend that, and give the command again."
+
+
+def _print_nothing_more() -> None:
+    """Let what is still to be printed go nowhere, so that the interpreter does not fail at it in the end."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
 
 
 def _version(wanted: bool) -> None:

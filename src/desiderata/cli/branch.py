@@ -90,7 +90,8 @@ def branched(campaign: "Campaign", *group: str) -> str:
     strategy = campaign.config.strategy["name"]
     words = [*group, "branch", origin.run, own_name(campaign), "--round", origin.round]
     words += ["--strategy", strategy] * (not origin.asked or origin.asked[-1][1] != strategy)
-    return f"{command(*words)}  # the report of {origin.run} tells how that was made"
+    called = " ".join(origin.run.split())  # a line that it broke would be a command of its own
+    return f"{command(*words)}  # the report of {called} tells how that was made"
 
 
 def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: bool) -> None:

@@ -51,12 +51,18 @@ def images_brought(files: Sequence[str], label: str | None, classes: Sequence[st
     found: list[Brought] = []
     for path in named(files):
         if str(path) == "-":
-            found.append((sys.stdin.buffer.read(MOST_BYTES + 1), told))
-        elif path.is_dir():
+            found.append((_standard_input(), told))
+        elif os.path.isdir(path):
             found += [(file, _label(file, path, told, classes)) for file in files_among([path])]
         else:
             found.append((path, told or class_meant(path.absolute().parent.name, classes)))
     return found
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.closed:
+        raise DesiderataError("- stands for an image on standard input, and there is none: name a file.")
+    return sys.stdin.buffer.read(MOST_BYTES + 1)
 
 
 def in_words(answers: Sequence[Answer], asked_for: str) -> str:

@@ -46,7 +46,7 @@ def demo(
     from desiderata.report.build import NAMES, of_campaign
 
     path = out / "report.html"
-    check_writable(path)
+    check_writable(path, (".html",))
     campaigns: list[Campaign] = []
     with bar("Starting", quiet=json, lines=True) as progress:
         done, steps = 0, len(METHODS) * (rounds + 1)

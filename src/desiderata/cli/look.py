@@ -123,7 +123,7 @@ def report(
 
     path = out or run / "report.html"
     campaign = Campaign.open(run)
-    check_writable(path)
+    check_writable(path, (".html",))
     with bar("Measuring what each answer was worth", quiet=json) as progress:
         _write(campaign, path, progress)
     if json:

@@ -293,7 +293,7 @@ def _evaluate_generator(
     from desiderata.training.evaluate_generator import evaluate_generator
 
     if sheet is not None:
-        check_writable(sheet)
+        check_writable(sheet, (".png",))
     looks, generator = load_judge(judge), load_generator(name, device=device)
     with bar("Drawing held-out captions", quiet=quiet) as progress:
         made = evaluate_generator(generator, looks, n, progress=progress)

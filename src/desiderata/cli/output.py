@@ -20,9 +20,10 @@ Run = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+def show_json(value: Mapping[str, Any], indent: int | None = 2) -> None:
+    """Print one JSON object, with letters as they are where the output can hold them."""
+    plain = (sys.stdout.encoding or "").replace("-", "").lower() != "utf8"
+    print(json.dumps(value, ensure_ascii=plain, indent=indent, default=str))
 
 
 def command(*words: object) -> str:

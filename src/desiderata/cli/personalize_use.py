@@ -162,7 +162,7 @@ def report(
     campaign = Campaign.open(run)
     check_learnt(campaign, None)
     check_apart(campaign.config, path)
-    check_writable(path)
+    check_writable(path, (".html",))
     with spinner("Writing the report", quiet=json):
         write_report(of_campaign(campaign, command=commands(campaign)), path)
     if json:
@@ -224,7 +224,7 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
     check_apart(config, folder)
     if folder.exists() and not folder.is_dir():
         raise DesiderataError(f"{folder} is a file: give a folder.")
-    check_writable(folder / "picture.png")
+    check_writable(folder / "picture.png", (".png",))
     if sheet is not None:
         check_apart(config, sheet)
         inside = any(sheet.resolve().is_relative_to(place.resolve()) for place in (run, folder))
@@ -232,7 +232,7 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
             raise DesiderataError(
                 f"{sheet} is there already, and only a PNG outside of the run is replaced: choose another name."
             )
-        check_writable(sheet)
+        check_writable(sheet, (".png",))
 
 
 def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any], number: int) -> None:

@@ -3,15 +3,18 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from desiderata.cli.output import AsJson, Run, command, count, figures, round_json, show_json
 from desiderata.errors import DesiderataError
 from desiderata.formats import ALL_OF
+
+if TYPE_CHECKING:
+    from desiderata.campaign.config import Config
+    from desiderata.campaign.loop import Campaign
 
 STRATEGIES = ("text-influence", "genmqd", "genmqd-closed", "genmqd-fea", "random-text", "random-description")
 """The names of `collect.strategies.STRATEGIES`, which help lists without importing it; the first is the default."""
@@ -68,10 +71,7 @@ def new(
     """
     place = _world(locals())
     strategy = strategy_called(strategy)
-    _check_new(run)
     from desiderata.campaign.config import Config
-    from desiderata.cli.progress import bar
-    from desiderata.collect.build import create
 
     config = Config(
         seed=seed,
@@ -81,13 +81,19 @@ def new(
         strategy={"name": strategy},
         head={"warm_start": True} if warm_start else {},
     )
+    begun = _begun(run, config)
+    from desiderata.cli.progress import bar
+    from desiderata.collect.build import create
+    from desiderata.collect.start import LeftOut
+
     drawn = _drawn(place["kind"], config.encoder)
     with bar("Embedding images", quiet=json) as progress:
 
         def embedded(done: int, total: int) -> None:
             progress(done, total, "Fitting the classifier" if done == total else None)
 
-        campaign, unused = create(run, config, embedded)
+        campaign, unused = (begun, LeftOut()) if begun else create(run, config, embedded)
+        campaign.settle()
     left_out = _left_out(place)
     shared = [_shared(part, n, rest) for part, (n, rest) in unused.shared.items()]
     parts = Counter(one.part for one in campaign.store.held())
@@ -158,19 +164,28 @@ def strategy_called(name: str) -> str:
     return found
 
 
-def _check_new(run: Path) -> None:
-    """Say at once that there is a campaign already, before pictures are embedded.
+def _begun(run: Path, config: "Config") -> "Campaign | None":
+    """Return the campaign that the same command was stopped at while it made it, before its first round was closed.
 
     Raises:
-        DesiderataError: There is one.
+        DesiderataError: There is a whole campaign, or one that was begun otherwise; that is said at once, before
+            pictures are embedded.
     """
-    from desiderata.campaign.config import FILE
+    from desiderata.campaign.config import FILE, Config
+    from desiderata.campaign.loop import Campaign
 
-    with suppress(OSError):  # what is wrong with the path is said where the run is made
-        if (run / FILE).exists():
-            raise DesiderataError(
-                f"{run} is a campaign already: go on with `{command('ask', run)}`, or choose another name."
-            )
+    try:
+        if not (run / FILE).exists():
+            return None
+    except OSError:
+        return None  # what is wrong with the path is said where the run is made
+    other = f"{run} is a campaign already: go on with `{command('ask', run)}`, or choose another name."
+    if Config.read(run).to_toml() != config.to_toml():
+        raise DesiderataError(other)
+    campaign = Campaign.open(run)
+    if campaign.rounds:
+        raise DesiderataError(other)
+    return campaign
 
 
 def _shared(part: str, n: int, rest: int) -> str:

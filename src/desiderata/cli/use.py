@@ -42,7 +42,7 @@ def predict(
     from desiderata.worlds.folder import files_among
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, (".csv",))
     paths = files_among(named(files))
     with spinner("Loading the classifier", quiet=json):
         classifier = _classifier(run)

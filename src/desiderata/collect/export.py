@@ -9,6 +9,7 @@ from pathlib import Path
 from desiderata.campaign import holding, recall
 from desiderata.campaign.branching import asked_by
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.recorded import check_picture
 from desiderata.campaign.records import THEN, Answer, Round
 from desiderata.collect import card
 from desiderata.collect.learner import CollectLearner
@@ -93,6 +94,7 @@ def _write_images(campaign: Campaign, answers: Sequence[Answer], classes: Sequen
                 f"{stored}, which came for {answer.query_id}, cannot be read ({error.strerror}): put it back from a "
                 "copy."
             ) from error
+        check_picture(content, stored)
         (stage / place).parent.mkdir(parents=True, exist_ok=True)
         (stage / place).write_bytes(content)
         files.append(place.as_posix())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from desiderata.campaign.features import FeatureCache
+from desiderata.campaign.images import UnreadableImage, digest_of, read_image
 from desiderata.campaign.oracle import CannotAnswer
 from desiderata.campaign.records import Query
 from desiderata.errors import DesiderataError
@@ -133,7 +134,8 @@ class ArchiveOracle:
                 f"Nothing in the archive that is near enough looks like {query.label}: the nearest picture, "
                 f"{self._files[near[0]].path.name}, looks like {self._looks_like[near[0]]}."
             )
-        there = [(self._files[index].path, None) for index in islice(filter(self._is_there, fit), self.n)]
+        new = (index for index in fit if self._is_there(index) and self._shows(index) not in {None, *taken})
+        there = [(self._files[index].path, None) for index in islice(new, self.n)]
         if not there:
             raise CannotAnswer(f"The pictures of {query.label} that would fit are in the archive no longer.")
         return there
@@ -144,6 +146,16 @@ class ArchiveOracle:
             raise DesiderataError(
                 f"The archive {self.folder} is gone: put it back, and the same command goes on where it stopped."
             )
+
+    def _shows(self, index: int) -> str | None:
+        """Return the name of a picture as it is read now; None where it cannot be.
+
+        What the cache says was read by an earlier version of the decoders, maybe, whose pixels were others.
+        """
+        try:
+            return digest_of(read_image(self._files[index].path))
+        except UnreadableImage:
+            return None
 
     def _is_there(self, index: int) -> bool:
         try:

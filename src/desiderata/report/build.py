@@ -19,7 +19,7 @@ from desiderata.collect.realised import Worth, realised_gains
 from desiderata.describe.bridge import Bridge
 from desiderata.describe.template import described, plain
 from desiderata.files import readable
-from desiderata.report.data import Asked, Confusion, Curve, FeatureMap, Report
+from desiderata.report.data import MOST_PICTURES, Asked, Confusion, Curve, FeatureMap, Report
 from desiderata.report.layout import Points, feature_map
 from desiderata.report.words import branched
 
@@ -133,7 +133,10 @@ def _asked(campaign: Campaign, gains: Mapping[str, Worth]) -> list[Asked]:
             label=query.label,
             text=query.text,
             evidence=query.proposal.evidence,
-            images=[_small(read_image(campaign.store.image(answer.image))) for answer in came.get(query.id, [])],
+            images=[
+                _small(read_image(campaign.store.image(answer.image)))
+                for answer in came.get(query.id, [])[:MOST_PICTURES]
+            ],
             shown=[answer.label for answer in came.get(query.id, [])],
             realised_gain=gains[query.id].validation if query.id in gains else None,
             skipped=query.reason,

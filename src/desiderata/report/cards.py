@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desiderata.report import words
-from desiderata.report.data import Asked
+from desiderata.report.data import MOST_PICTURES, Asked
 from desiderata.report.pictures import data_uri
 
-MOST_PICTURES = 8
-"""Shown for one query; the rest is counted."""
 ALL_OPEN = 24
 """With more queries than this, only the first and the last round are unfolded."""
 FEWEST_ANSWERS = 5
@@ -114,7 +112,7 @@ def rounds(asked: Sequence[Asked], digits: int) -> list[Round]:
         Round(
             number=number,
             cards=[_card(query, digits, low, high) for query in queries],
-            pictures=sum(len(query.images) for query in queries),
+            pictures=sum(len(query.shown) for query in queries),
             skipped=sum(bool(query.skipped) for query in queries),
             open=len(asked) <= ALL_OPEN or number in (grouped[0][0], grouped[-1][0]),
         )
@@ -153,11 +151,11 @@ def picture(image: NDArray[np.uint8], shows: str, label: str) -> Picture:
 
 
 def _card(query: Asked, digits: int, low: float, high: float) -> Card:
-    pairs = list(zip(query.images, query.shown, strict=True))[:MOST_PICTURES]
+    pairs = list(zip(query.images, query.shown))[:MOST_PICTURES]  # of the first, all that is known
     return Card(
         query=query,
         pictures=[picture(image, shows, query.label) for image, shows in pairs],
-        more=len(query.images) - len(pairs),
+        more=len(query.shown) - len(pairs),
         gains=[_gain(name, value, digits, low, high) for name, value in _gains(query)],
         evidence=words.evidence(query),
     )

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from desiderata.errors import DesiderataError
 
+MOST_PICTURES = 8
+"""Shown for one query; the rest is counted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -55,8 +58,9 @@ class Asked:
         text: The sentence; empty for a point of feature space that joined the training set without any picture.
         evidence: Why it was asked, as in `Proposal.evidence`: `predicted_gain` in units of validation loss,
             `cosine`, `class_agreement`, `displacement`, or others.
-        images: The pictures that came back, RGB of shape (height, width, 3); none while it is open or when skipped.
-        shown: What each picture shows, in the same order.
+        images: The pictures that came back, RGB of shape (height, width, 3), or the first `MOST_PICTURES` of them;
+            none while it is open or when skipped.
+        shown: What each picture that came back shows, in the same order.
         realised_gain: By how much the validation loss fell when the answer was learnt, in the units of
             `predicted_gain`; None where nobody measured it.
         skipped: Why it was skipped; empty otherwise.
@@ -65,7 +69,7 @@ class Asked:
         checked: Whether an archive or a generator looked at its pictures, and kept those that look like the class.
 
     Raises:
-        DesiderataError: If pictures and labels are not equally many, or a picture is not RGB of 8 bits.
+        DesiderataError: If pictures and labels do not match, or a picture is not RGB of 8 bits.
     """
 
     round: int
@@ -81,7 +85,7 @@ class Asked:
     checked: bool = True
 
     def __post_init__(self) -> None:
-        if len(self.images) != len(self.shown):
+        if not min(len(self.shown), MOST_PICTURES) <= len(self.images) <= len(self.shown):
             raise DesiderataError(
                 f"The query {self.text!r} has {len(self.images)} pictures and {len(self.shown)} labels; give one "
                 "label for each picture."

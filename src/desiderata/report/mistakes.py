@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from desiderata.report.data import Confusion
 
+MOST_CLASSES = 60
+"""With more, a heatmap would be a page of millions of cells that nobody can read."""
+
 
 class Cell(NamedTuple):
     """A cell of a heatmap.
@@ -27,7 +30,7 @@ class Heatmap(NamedTuple):
     Attributes:
         title: Such as "Before".
         accuracy: Share of all pictures that were recognised.
-        rows: Class name and cells.
+        rows: Class name and cells; none where there are more than `MOST_CLASSES`.
     """
 
     title: str
@@ -41,7 +44,8 @@ def heatmaps(confusion: Confusion) -> list[Heatmap]:
     both = (("Before", confusion.counts_before), ("After", confusion.counts_after))
     for title, counts in (("So far", confusion.counts_after),) if unchanged(confusion) else both:
         named = zip(confusion.classes, rates(counts), strict=True)
-        rows = [(name, [_cell(float(rate)) for rate in row]) for name, row in named]
+        few = len(confusion.classes) <= MOST_CLASSES
+        rows = [(name, [_cell(float(rate)) for rate in row]) for name, row in named] if few else []
         maps.append(Heatmap(title, float(np.trace(counts)) / max(int(counts.sum()), 1), rows))
     return maps
 

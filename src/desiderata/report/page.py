@@ -117,7 +117,7 @@ def _gains(asked: Sequence[Asked], digits: int) -> _Gains | None:
     realised = np.array([query.realised_gain for query in pairs], dtype=np.float64)
     best, worst = pairs[int(np.argmax(realised))], pairs[int(np.argmin(realised))]
     said = words.agreement(predicted, realised, np.array([query.round for query in pairs]))
-    if any(len(query.images) > 1 for query in pairs):
+    if any(len(query.shown) > 1 for query in pairs):
         said.append(
             "A predicted gain is that of one picture; where several came back, the measured gain is that of all of "
             "them together."

@@ -1,9 +1,11 @@
 """The user's own pictures: a folder with one sub-folder per class."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from desiderata.errors import DesiderataError
 from desiderata.files import readable
@@ -98,7 +100,7 @@ def files_among(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = image_files(path) if path.is_dir() else [path]
+        inside = image_files(path) if os.path.isdir(path) else [path]  # who opens it says what is wrong
         if not inside:
             raise DesiderataError(f"{path} has no {ONE_OF} images: give another folder, or files.")
         found += inside
@@ -150,9 +152,23 @@ def folder_names(classes: Sequence[str]) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.rglob("*") if not any(map(_hidden, path.relative_to(folder).parts)) and path.is_file()
-    )
+    found: list[Path] = []
+    for root, rooms, names in os.walk(folder, onerror=_refused):
+        rooms[:] = [name for name in rooms if not _hidden(name)]
+        found += [Path(root, name) for name in names if not _hidden(name)]
+    return sorted(path for path in found if os.path.isfile(path))
+
+
+def _refused(error: OSError) -> NoReturn:
+    """Say which folder cannot be looked into; pictures in it would be left out without a word.
+
+    Raises:
+        DesiderataError: Always.
+    """
+    raise DesiderataError(
+        f"{readable(os.fsdecode(error.filename))} cannot be read ({error.strerror}): let yourself read it, or leave "
+        "it out."
+    ) from None
 
 
 def _hidden(name: str) -> bool:
@@ -160,9 +176,12 @@ def _hidden(name: str) -> bool:
 
 
 def _labelled(folder: Path) -> dict[str, list[LabelledFile]]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DesiderataError(f"{folder} is not a folder: give one that has a sub-folder for each class.")
-    rooms = sorted(room for room in folder.iterdir() if room.is_dir() and not _hidden(room.name))
+    try:
+        rooms = sorted(room for room in folder.iterdir() if os.path.isdir(room) and not _hidden(room.name))
+    except OSError as error:
+        _refused(error)
     if not rooms:
         raise DesiderataError(f"{folder} has no sub-folders: make one for each class and sort the images into them.")
     found: dict[str, list[LabelledFile]] = {}
