@@ -125,6 +125,18 @@ def test_the_kronecker_inverse_is_symmetric_and_positive():
     assert torch.linalg.eigvalsh(matrix)[0] > 0
 
 
+@pytest.mark.parametrize("room", [1, 150])
+def test_few_directions_or_columns_at_a_time_make_the_same(room, monkeypatch: pytest.MonkeyPatch):
+    case = make_case(1)
+    ours, v = operator(case), torch.eye(N_PARAMETERS, dtype=F64)
+    product = ours.product(v)
+    kronecker = Kronecker(ours.linear, ours.weights, 1e-2)(v)
+    monkeypatch.setattr("desiderata.collect.network.ROOM", room)
+    torch.testing.assert_close(ours.product(v), product)
+    torch.testing.assert_close(ours.product(v, bare=True), product - ours.floor * v)
+    torch.testing.assert_close(Kronecker(ours.linear, ours.weights, 1e-2)(v), kronecker)
+
+
 def test_all_eigenpairs_make_the_exact_inverse_and_few_an_upper_bound():
     case = make_case(0)
     ours = operator(case)

@@ -21,6 +21,7 @@ from torch.func import grad, jacrev
 from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.fitting import minimise
 from desiderata.collect.influence import predicted_gain, validation_direction, validation_gradient
+from desiderata.collect.linearised import LinearisedHead
 from desiderata.collect.lookahead import predicted_gain_proximal, residual_after, variance_gain
 from desiderata.collect.synthesis import synthesise
 from desiderata.errors import DesiderataError
@@ -75,7 +76,7 @@ def test_first_order_scores_are_the_formulas_written_out(n, d, n_classes, n_new,
         return -3 * grad(loss)(head.theta_) @ s / n
 
     slopes = validation_gradient(head, *case.data, case.X[:3], case.y[:3], damping=damping)
-    np.testing.assert_allclose(slopes, jacrev(pull)(torch.from_numpy(case.X[:3])), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(slopes, jacrev(pull)(torch.from_numpy(case.X[:3])), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -242,6 +243,27 @@ def test_the_last_layer_alone_leaves_less_doubt_to_remove():
     last = variance_gain(case.classifier, case.X, case.y, case.X_val, case.X_new, last_layer=True)
     assert (last > 0).all()
     assert last.sum() < whole.sum()
+
+
+@pytest.mark.parametrize(("room", "most"), [(1, 1), (200, 3)])
+def test_candidates_are_priced_as_many_at_a_time_as_there_is_room_for(room, most, monkeypatch: pytest.MonkeyPatch):
+    case, pushed = make_case(0), []  # 20 validation points, 3 classes
+
+    def respond(head, points, sources, push):
+        pushed.append(push.shape[1])
+        return response(head, points, sources, push)
+
+    response = LinearisedHead.response
+    monkeypatch.setattr(LinearisedHead, "response", respond)
+    whole = predicted_gain_proximal(case.classifier, *case.data, case.X_new, case.y_new)
+    doubt = variance_gain(case.classifier, case.X, case.y, case.X_val, case.X_new)
+    assert pushed == [12, 12]
+    monkeypatch.setattr("desiderata.collect.network.ROOM", room)
+    few = predicted_gain_proximal(case.classifier, *case.data, case.X_new, case.y_new)
+    assert pushed[2:] == [most] * (12 // most)
+    np.testing.assert_allclose(few, whole, rtol=1e-4, atol=1e-7)
+    few = variance_gain(case.classifier, case.X, case.y, case.X_val, case.X_new)
+    np.testing.assert_allclose(few, doubt, rtol=1e-4, atol=1e-8)
 
 
 def test_no_candidates_bring_nothing():

@@ -92,6 +92,18 @@ def test_every_head_in_use_is_a_minimiser_and_every_s_a_solution():
         np.testing.assert_allclose(standing.slope / heads.total, expected, rtol=1e-3, atol=1e-8)
 
 
+@pytest.mark.parametrize("hessian", ["gauss-newton", "exact"])
+def test_heads_taken_one_at_a_time_are_those_taken_together(hessian, monkeypatch: pytest.MonkeyPatch):
+    case = make_case(1, hidden=(12, 10))
+    options = {"steps": 3, "step_size": 0.05, "normalised": True, "tolerance": 1e-6, "solve_tolerance": 1e-5}
+    together = synthesise(case.classifier, *case.data, hessian=hessian, damping=0.01, **options)
+    monkeypatch.setattr("desiderata.collect.network.ROOM", 1)
+    alone = synthesise(case.classifier, *case.data, hessian=hessian, damping=0.01, **options)
+    np.testing.assert_allclose(alone.points, together.points, atol=1e-5)
+    np.testing.assert_allclose(alone.losses, together.losses, atol=1e-5)
+    np.testing.assert_array_equal(alone.refits, together.refits)
+
+
 def test_small_steps_need_few_refits():
     case = make_case(0, n=90, hidden=(12, 10), tolerance=1e-6)
     found = synthesise(case.classifier, *case.data, steps=200, step_size=1e-4)

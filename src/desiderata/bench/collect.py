@@ -17,12 +17,14 @@ from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Query
 from desiderata.collect.build import BANK_SIZE, DECODERS
 from desiderata.collect.classifier import HeadClassifier
+from desiderata.collect.data import LabelledSet
 from desiderata.collect.learner import CollectLearner
 from desiderata.collect.realised import Worth, realised_gains
 from desiderata.collect.strategies import STRATEGIES, make_strategy
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.registry import content_key
+from desiderata.measure.intervals import estimate
 from desiderata.oracles.scene import scene_oracle
 from desiderata.worlds.moji.sampler import AT_LARGE, TYPICAL
 from desiderata.worlds.moji.scene import CLASSES
@@ -167,7 +169,8 @@ def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
     Returns:
         The cell's own fields; `curve`, pairs of examples collected and test accuracy; `queries`, what was asked in
         each round with its evidence and, in the rounds `EXAMINED`, its `Worth`; `validation_loss` and
-        `gradient_norm` of the fit after each round; `skipped`, how many queries the oracle could not answer.
+        `gradient_norm` of the fit after each round; `skipped`, how many queries the oracle could not answer;
+        `with_validation`, the test accuracy at the end once the validation pictures are learnt, too.
     """
     initial, validation, test = world.data(cell.seed)
     learner = CollectLearner(world.encoder, CLASSES, initial, validation, test, seed=cell.seed)
@@ -175,6 +178,7 @@ def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
     campaign = Campaign.create(None, learner=learner, strategy=strategy, seed=cell.seed)
     campaign.run(scene_oracle(), cell.rounds)
     queries, worths = campaign.queries, realised_gains(campaign, rounds=EXAMINED)
+    labelled = LabelledSet(learner.features, learner.labels)
     return {
         **asdict(cell),
         "curve": [[done.examples, done.metrics["test_accuracy"]] for done in campaign.rounds],
@@ -182,6 +186,7 @@ def run_cell(cell: Cell, world: MojiBench) -> dict[str, Any]:
         "gradient_norm": [done.metrics["gradient_norm"] for done in campaign.rounds],
         "queries": [_row(query, worths.get(query.id)) for query in queries],
         "skipped": sum(query.status == "skipped" for query in queries),
+        "with_validation": world.learnt(cell.seed, labelled, validation),
     }
 
 
@@ -221,6 +226,12 @@ def run_plan(
     return [json.loads(cell.path(out).read_text()) for cell in cells]
 
 
+def results_beside(plan: Plan, out: Path) -> int:
+    """Return how many results there are in `out` that a plan does not name, and so has no part in its tables."""
+    named = {cell.path(out) for cell in plan.cells()}
+    return sum(path not in named for path in (out / "cells").glob("*.json"))
+
+
 def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
     """Return what needs no method, and keep it in `out`.
 
@@ -231,7 +242,8 @@ def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
     Returns:
         For every setting, test accuracies: `zero_shot`, of the nearest class name; `ceiling`, see
         `MojiBench.ceiling`; `alike`, the mean over the plan's seeds of `MojiBench.alike`, with as many pictures as
-        the plan's rounds bring.
+        the plan's rounds bring; `with_validation`, likewise of `MojiBench.with_validation`, and
+        `with_validation_half_width`, that of its 95 % interval, nan for a single seed.
     """
     path = out / "reference.json"
     known = json.loads(path.read_text()) if path.exists() else {}
@@ -244,7 +256,7 @@ def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
             "ceiling_pictures": CEILING_PER_CLASS * len(CLASSES),
             "ceiling_l2": list(CEILING_L2),
         }
-        world = _world(name, out, plan.encoder, plan.sizes)
+        world = world_of(name, out, plan.encoder, plan.sizes)
         if not known.get(name, {}).items() >= about.items():
             known[name] = {**about, "zero_shot": world.zero_shot, "ceiling": world.ceiling(), "alike": {}}
             write_text(path, json.dumps(known, indent=1))
@@ -252,15 +264,22 @@ def lines_of_reference(plan: Plan, out: Path) -> dict[str, dict[str, float]]:
         for seed in (str(seed) for seed in plan.drawn if str(seed) not in alike):
             alike[seed] = world.alike(plan.rounds, int(seed))
             write_text(path, json.dumps(known, indent=1))
+        both = known[name].setdefault("with_validation", {}).setdefault(str(plan.sizes.validation), {})
+        for seed in (str(seed) for seed in plan.drawn if str(seed) not in both):
+            both[seed] = world.with_validation(int(seed))
+            write_text(path, json.dumps(known, indent=1))
         lines[name] = {line: known[name][line] for line in ("zero_shot", "ceiling")}
         lines[name]["alike"] = float(np.mean([alike[str(seed)] for seed in plan.drawn]))
+        spread = estimate([both[str(seed)] for seed in plan.drawn])
+        lines[name] |= {"with_validation": spread.mean, "with_validation_half_width": spread.half_width}
     return lines
 
 
 _worlds: dict[tuple[str, Path, str, Sizes], MojiBench] = {}
 
 
-def _world(setting: str, out: Path, encoder: str, sizes: Sizes) -> MojiBench:
+def world_of(setting: str, out: Path, encoder: str, sizes: Sizes) -> MojiBench:
+    """Return the world of a setting, which cells of one process share."""
     key = (setting, out, encoder, sizes)
     if key not in _worlds:
         world = MojiBench(setting, out / "features", encoder, sizes)
@@ -273,5 +292,5 @@ def _world(setting: str, out: Path, encoder: str, sizes: Sizes) -> MojiBench:
 
 def _keep(cell: Cell, out: Path) -> None:
     sizes = Sizes(cell.initial, cell.validation, cell.test)
-    result = run_cell(cell, _world(cell.setting, out, cell.encoder, sizes))
+    result = run_cell(cell, world_of(cell.setting, out, cell.encoder, sizes))
     write_text(cell.path(out), json.dumps(result))

@@ -72,7 +72,8 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
         Test accuracy in per cent after every fifth of the rounds, the last with its 95 % interval; the pictures
         collected by then, and how many queries went unanswered, means over seeds; differences to the two controls
         after the last round, paired by seed, with their intervals; after how many pictures the mean curve reached
-        RandomText's final accuracy.
+        RandomText's final accuracy; and the final accuracy once the validation pictures are learnt, too, where all
+        cells of the method have measured that.
     """
     parts = []
     for setting in dict.fromkeys(result["setting"] for result in results):
@@ -86,17 +87,20 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
         head, lines_of = [f"round {mark}" for mark in marks], reference[setting]
         lines = [
             f"**{setting}** (zero-shot {lines_of['zero_shot']:.1%}, ceiling {lines_of['ceiling']:.1%}, as many "
-            f"pictures like the test's {lines_of['alike']:.1%}, {next(iter(found.values()))[1].shape[0]} seeds)",
+            f"pictures like the test's {lines_of['alike']:.1%}, initial and validation pictures with no query "
+            f"{100 * lines_of['with_validation']:.1f}{_reach(100 * lines_of['with_validation_half_width'])}%, "
+            f"{next(iter(found.values()))[1].shape[0]} seeds)",
             "",
             f"| method | {' | '.join(head)} | pictures (unanswered) | minus RandomText | minus RandomDescription "
-            "| reaches RandomText's end at |",
-            "|---" * (len(head) + 5) + "|",
+            "| reaches RandomText's end at | validation learnt, too |",
+            "|---" * (len(head) + 6) + "|",
         ]
         for method, (collected, accuracy) in found.items():
+            mine = [r for r in results if (r["method"], r["setting"]) == (method, setting)]
             cells = [f"{100 * accuracy[:, mark].mean():.1f}" for mark in marks[:-1]]
             last = estimate(100 * accuracy[:, -1])
             cells.append(f"{last.mean:.1f}{_reach(last.half_width)}")
-            unanswered = np.mean([r["skipped"] for r in results if (r["method"], r["setting"]) == (method, setting)])
+            unanswered = np.mean([r["skipped"] for r in mine])
             cells.append(f"{collected[-1]} ({unanswered:.0f})")
             for control in CONTROLS:
                 if control not in found or control == method or seeds[control] != seeds[method]:
@@ -105,6 +109,8 @@ def table(results: Results, reference: Mapping[str, Mapping[str, float]]) -> str
                 gap = difference(100 * accuracy[:, -1], 100 * found[control][1][:, -1])
                 cells.append(f"{gap.mean:+.1f}{_reach(gap.half_width)}")
             cells.append(_reaches(found, method, collected, accuracy))
+            more = estimate([100 * r.get("with_validation", np.nan) for r in mine])
+            cells.append("" if np.isnan(more.mean) else f"{more.mean:.1f}{_reach(more.half_width)}")
             lines.append(f"| {NAMES.get(method, method)} | " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
@@ -143,6 +149,9 @@ def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path:
             else:
                 low, high = [one.low for one in spread], [one.high for one in spread]
                 axis.fill_between(examples, low, high, color=colour, alpha=0.15, lw=0)
+        # In the legend, since its line runs among the curves.
+        both = 100 * reference[setting]["with_validation"]
+        axis.axhline(both, color="#444444", ls="-.", lw=1, label="no query: initial and validation pictures")
         # Above its line and below its line, so that neither name is struck through where the lines are close.
         for name, style, side, edge in (("zero_shot", ":", "left", "top"), ("ceiling", "--", "right", "bottom")):
             axis.axhline(100 * reference[setting][name], color="#444444", ls=style, lw=1)
@@ -160,7 +169,7 @@ def figure(results: Results, reference: Mapping[str, Mapping[str, float]], path:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("test accuracy, %")
     handles, names = axes[0].get_legend_handles_labels()
-    canvas.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False)
+    canvas.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4), frameon=False)
     with staged(path) as temporary:
         canvas.savefig(temporary, format="png", dpi=150)
 

@@ -114,12 +114,24 @@ class MojiBench:
 
         No sentence comes nearer to the test distribution than its own pictures; only a choice among them can do more.
         """
-        initial, _, test = self.data(seed)
-        more = self._set(self.setting.target, per_class, seed, "alike")
+        initial, _, _ = self.data(seed)
+        return self.learnt(seed, initial, self._set(self.setting.target, per_class, seed, "alike"))
+
+    def with_validation(self, seed: int) -> float:
+        """Return the test accuracy that the initial and the validation pictures bring together, with no query.
+
+        The validation pictures are like the test's and have labels. Strategies only measure by them; whoever has
+        them can learn them, too.
+        """
+        initial, validation, _ = self.data(seed)
+        return self.learnt(seed, initial, validation)
+
+    def learnt(self, seed: int, *sets: LabelledSet) -> float:
+        """Return the test accuracy of a head fitted on all of `sets`, as a cell's learner fits it."""
         head = HeadClassifier(seed=seed).fit(
-            np.vstack([initial.features, more.features]), np.concatenate([initial.labels, more.labels])
+            np.vstack([one.features for one in sets]), np.concatenate([one.labels for one in sets])
         )
-        return float(np.mean(head.predict(test.features) == test.labels))
+        return float(np.mean(head.predict(self.test.features) == self.test.labels))
 
     def _set(self, distribution: Distribution, per_class: int, seed: int, purpose: str) -> LabelledSet:
         features = self._kept(

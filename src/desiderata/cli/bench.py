@@ -33,16 +33,27 @@ def collect(
     test: Annotated[int, typer.Option(min=1, help="Test pictures of each class.")] = 500,
     encoder: Annotated[str, typer.Option(help="A model's name, directory or hub id.")] = "moji-clip",
     processes: Annotated[int, typer.Option(min=1, help="Runs at a time, each on one core.")] = 1,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="First answer the recorded sentences of results from earlier versions, for what they lack.",
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Compare strategies on learning curves, with intervals over seeds.
 
-    JSON: cells [{method, setting, seed, curve [[examples, test accuracy], ...]}, ...], zero_shot, ceiling and
-    alike (as many pictures like the test's, added at random) by setting.
+    Table and curves are written beside the results, unless there are others than these.
+
+    JSON: cells [{method, setting, seed, curve [[examples, test accuracy], ...]}, ...], zero_shot, ceiling, alike (as
+    many pictures like the test's, added at random) and with_validation (initial and validation pictures, no query) by
+    setting.
     """
     _check_world(world)
-    from desiderata.bench.collect import Plan, lines_of_reference, run_plan
-    from desiderata.bench.summary import write_summary
+    from desiderata.bench.collect import Plan, lines_of_reference, results_beside, run_plan
+    from desiderata.bench.replay import replay
+    from desiderata.bench.summary import table, write_summary
     from desiderata.bench.world import Sizes
     from desiderata.cli.progress import bar, spinner
     from desiderata.collect.strategies import STRATEGIES
@@ -60,8 +71,11 @@ def collect(
     with spinner("Measuring zero-shot and ceiling", quiet=json):
         reference = lines_of_reference(plan, out)
     with bar("Running", quiet=json) as progress:
+        if again:
+            replay(plan, out, progress)
         results = run_plan(plan, out, processes, progress)
-    text = write_summary(results, reference, out)
+    beside = results_beside(plan, out)
+    text = table(results, reference) if beside else write_summary(results, reference, out)
     if json:
         keys = ("method", "setting", "seed", "curve")
         show_json(
@@ -70,10 +84,14 @@ def collect(
                 "zero_shot": {name: lines["zero_shot"] for name, lines in reference.items()},
                 "ceiling": {name: lines["ceiling"] for name, lines in reference.items()},
                 "alike": {name: lines["alike"] for name, lines in reference.items()},
+                "with_validation": {name: lines["with_validation"] for name, lines in reference.items()},
             }
         )
         return
     print(text)
+    if beside:
+        print(f"{out} has {beside} results more; its table and curves, which are of them all, are as they were.")
+        return
     print(f"Raw figures, table and curves are in {out}.")
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from desiderata.collect.checks import check_number
-from desiderata.collect.network import Linearisation, softmax_curvature
+from desiderata.collect.network import Linearisation, at_a_time, softmax_curvature
 from desiderata.errors import DesiderataError
 
 DUAL_LIMIT = 1000
@@ -67,6 +67,9 @@ class GaussNewton:
 
     def product(self, v: Tensor, *, bare: bool = False) -> Tensor:
         """Return G v for directions v of shape (..., P); without lambda I when `bare`."""
+        size = at_a_time(self.p.numel())
+        if v.dim() == self.p.dim() == 2 and len(v) > size:  # many directions through one network
+            return torch.cat([self.product(part, bare=bare) for part in v.split(size)])
         image = self.linear.vjp(self.weights[:, None] * softmax_curvature(self.p, self.linear.jvp(v)))
         return image if bare else image + self.floor * v
 
@@ -132,11 +135,15 @@ class Kronecker:
     def __init__(self, linear: Linearisation, weights: Tensor, floor: float) -> None:
         self.network = linear.network
         self.factors: list[tuple[Tensor, Tensor, Tensor]] = []
-        deltas = linear.deltas(curvature_roots(linear.logits.softmax(-1), weights))
-        for delta, h in zip(deltas, linear.inputs, strict=True):
+        p = linear.logits.softmax(-1)
+        squares = [torch.zeros(size, size, dtype=p.dtype) for size in self.network.sizes[1:]]
+        for columns in torch.arange(p.shape[1]).split(at_a_time(len(p) * max(self.network.sizes[1:]))):
+            for square, delta in zip(squares, linear.deltas(curvature_roots(p, weights, columns)), strict=True):
+                rows = delta.flatten(0, 1)
+                square += rows.mT @ rows
+        for square, h in zip(squares, linear.inputs, strict=True):
             h = torch.cat([h, torch.ones_like(h[:, :1])], 1)
-            delta = delta.flatten(0, 1)
-            left, out_basis = torch.linalg.eigh(delta.mT @ delta)
+            left, out_basis = torch.linalg.eigh(square)
             right, in_basis = torch.linalg.eigh((weights[:, None] * h).mT @ h)
             scale = left.clamp(min=0)[:, None] * right.clamp(min=0) + floor
             self.factors.append((out_basis, in_basis, scale))
@@ -227,19 +234,21 @@ def dense(product: Callable[[Tensor], Tensor], size: int) -> Tensor:
     return product(torch.eye(size, dtype=torch.float64))
 
 
-def curvature_roots(p: Tensor, weights: Tensor) -> Tensor:
+def curvature_roots(p: Tensor, weights: Tensor, columns: Tensor | None = None) -> Tensor:
     """Factor the curvature of the losses, F_i F_i' = w_i (diag p_i - p_i p_i').
 
     Args:
         p: Class probabilities, shape (n, C).
         weights: Non-negative, shape (n,).
+        columns: Which columns, shape (k,); all C by default.
 
     Returns:
-        F_i = sqrt(w_i) (diag sqrt(p_i) - p_i sqrt(p_i)'), columns first, shape (C, n, C).
+        F_i = sqrt(w_i) (diag sqrt(p_i) - p_i sqrt(p_i)'), columns first, shape (k, n, C).
     """
-    root = p.sqrt()
-    columns = torch.diag_embed(root) - root.unsqueeze(-1) * p.unsqueeze(-2)
-    return (weights.sqrt()[:, None, None] * columns).movedim(1, 0)
+    chosen = slice(None) if columns is None else columns
+    root, unit = p.sqrt(), torch.eye(p.shape[1], dtype=p.dtype)[chosen]
+    found = unit * root.unsqueeze(-2) - root[:, chosen, None] * p.unsqueeze(-2)
+    return (weights.sqrt()[:, None, None] * found).movedim(1, 0)
 
 
 def _gram(linear: Linearisation, cotangents: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ exact and cheap: between two refits only the point has moved, so the gradient of
 change by terms of one point, and those of the labelled set are kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from desiderata.collect.curvature import GaussNewton, Hessian, check_hessian, conjugate_gradients
 from desiderata.collect.fitting import Objective, minimise
-from desiderata.collect.network import Linearisation, softmax_curvature
+from desiderata.collect.network import Linearisation, at_a_time, softmax_curvature
 from desiderata.collect.spectrum import LeadingInverse
 from desiderata.errors import DesiderataError
 
@@ -102,7 +102,8 @@ class Heads:
         # gradient and value of the validation loss, and its curvature without the point times s.
         self.rest, self.towards, self.image = (torch.empty_like(self.theta) for _ in range(3))
         self.loss = torch.empty(len(targets), dtype=torch.float64)
-        self._remember(torch.arange(len(targets)))
+        for rows in self._few(torch.arange(len(targets))):
+            self._remember(rows)
 
     def at(self, x: Tensor) -> Standing:
         """Refit and solve where needed for points x, shape (k, d).
@@ -119,7 +120,8 @@ class Heads:
         point, left = self._left(x)
         stale = (left.norm(dim=-1) > self.tolerance).nonzero()[:, 0]
         if len(stale):
-            self._refit(stale, x, left)
+            for rows in self._few(stale):
+                self._refit(rows, x, left)
             point, left = self._left(x)
         p = point.logits.softmax(-1)
         residual = p - self.targets[:, None]
@@ -134,13 +136,19 @@ class Heads:
             unsolved = missing.norm(dim=-1) > self.solve_tolerance * self.towards.norm(dim=-1)
             if not unsolved.any():
                 break
-            self._solve(unsolved.nonzero()[:, 0], x, missing)
+            for rows in self._few(unsolved.nonzero()[:, 0]):
+                self._solve(rows, x, missing)
         else:
             raise DesiderataError(
                 f"H s = grad L_V could not be solved to {self.solve_tolerance:g}; raise solve_tolerance or damping."
             )
         slope = -point.mixed(self.s, residual, bend)[:, 0]
         return Standing(self.loss - (self.s * left).sum(-1), slope, left.norm(dim=-1))
+
+    def _few(self, rows: Tensor) -> Sequence[Tensor]:
+        """Return rows in parts: every head of one has a copy of the labelled set to itself (`_joined`)."""
+        points = max(len(self.labelled.x), len(self.validation.x))
+        return rows.split(at_a_time(points * max(self.labelled.network.sizes)))
 
     def _left(self, x: Tensor) -> tuple[Linearisation, Tensor]:
         """Return the heads around their own points, and what is left of the gradients (k, P) of their objectives."""

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.linearised import LinearisedHead
-from desiderata.collect.network import softmax_curvature
+from desiderata.collect.network import at_a_time, softmax_curvature
 from desiderata.errors import DesiderataError
 
-_CHUNK = 250  # candidates at a time: bounds memory to some hundred megabytes
+_CHUNK = 250  # candidates at a time, or fewer where their responses at the validation points would not fit `ROOM`
 
 
 def predicted_gain_proximal(
@@ -77,7 +77,7 @@ def predicted_gain_proximal(
     logits, pull = validation.linear.logits, head.mean_response(validation)
     before = _cross_entropy(logits, targets).mean()
     gains = [torch.empty(0, dtype=torch.float64)]
-    for part in _chunks(len(candidates)):
+    for part in _chunks(len(candidates), logits.numel()):
         points = head.look(candidates[part])
         kernel = head.own_response(points).double() / joined
         start = points.linear.logits.double() + head.mean_response(points).double() / joined
@@ -135,7 +135,7 @@ def variance_gain(
     roots = validation.roots.movedim(0, -1)  # (n_v, C, C), columns last
     candidates, unit = classifier.features(X_new), torch.eye(n_classes)
     gains = [torch.empty(0, dtype=torch.float64)]
-    for part in _chunks(len(candidates)):
+    for part in _chunks(len(candidates), roots.numel()):
         points = head.look(candidates[part])
         m = len(points.features)
         cross = head.response(validation, points, unit[:, None, :].expand(-1, m, -1))
@@ -187,8 +187,10 @@ def residual_after(start: Tensor, kernel: Tensor, y: Tensor, max_iterations: int
     raise DesiderataError("The refit of a candidate was not found in the linearised head: add damping.")
 
 
-def _chunks(n: int) -> Iterator[slice]:
-    return (slice(start, start + _CHUNK) for start in range(0, n, _CHUNK))
+def _chunks(n: int, numbers: int) -> Iterator[slice]:
+    """Return the parts of n candidates, each of which makes responses of so many numbers."""
+    size = min(_CHUNK, at_a_time(numbers))
+    return (slice(start, start + size) for start in range(0, n, size))
 
 
 def _cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:

@@ -37,6 +37,15 @@ Curvature = Callable[[Tensor], Tensor]
 _CACHE = 2**20
 """Bytes that one layer's results may take at a time: about what a core's own cache holds."""
 
+ROOM = 2**24
+"""Numbers that the largest array of a product may have where the product can be split: 128 MiB in float64, and a few
+such arrays are there at a time."""
+
+
+def at_a_time(numbers: int) -> int:
+    """Return how many items fit into `ROOM` together when each takes so many numbers; one at least."""
+    return max(1, ROOM // max(1, numbers))
+
 
 @dataclass(frozen=True)
 class Network:

@@ -19,7 +19,14 @@ class TextInfluence:
     those of a refit with the newcomer's own loss kept exact (`predicted_gain_proximal`), which does not overrate what
     the head cannot fit; every round prices a fresh random share of the bank, against a fresh resample of the
     validation set, so that no round serves the same few hard pictures; one of the best few is asked; and no sentence
-    twice.
+    twice while others are left.
+
+    Gains are not additive, and the method as first planned therefore updates s after each pick. This does not: a
+    round prices the sentences of all classes once, against one head, one inverse curvature and one resample (as many
+    rows as there are validation examples, drawn with replacement). For each class it takes `candidates` sentences at
+    random from those not asked before, and draws one, each as likely, from the `best` of them. A pick changes nothing
+    for the other classes: chance makes a round diverse, and what came of it counts from the next round on. No
+    comparison with an update after each pick is on record.
 
     Args:
         tools: The frozen models.
