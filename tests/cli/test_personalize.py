@@ -462,7 +462,7 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, m
     capsys.readouterr()
     assert main([*words, "-n", "2"]) == 0
     assert capsys.readouterr().out.endswith("\nAll of them: all.png\n")
-    status, said = call(*words[:-1], f"{'long' * 62}.png")
+    status, said = call(*words[:-1], f"{'long' * 63}.png")
     assert (status, "cannot be written (File name too long)" in said["error"]) == (2, True)
     with Image.open("all.png") as page:
         assert page.size == (2 * 128, 20 + 2 * (128 + 20)), "written anew"
