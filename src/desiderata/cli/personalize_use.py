@@ -227,12 +227,12 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
     check_writable(folder / "picture.png", (".png",))
     if sheet is not None:
         check_apart(config, sheet)
+        check_writable(sheet, (".png",))
         inside = any(sheet.resolve().is_relative_to(place.resolve()) for place in (run, folder))
-        if sheet.exists() and (inside or sheet.suffix.lower() != ".png"):
+        if sheet.exists() and inside:
             raise DesiderataError(
                 f"{sheet} is there already, and only a PNG outside of the run is replaced: choose another name."
             )
-        check_writable(sheet, (".png",))
 
 
 def _write_sheet(path: Path, prompts: Sequence[str], drawn: Sequence[Any], number: int) -> None:
