@@ -213,10 +213,6 @@ def _course(axis: Axes, table: Table, strategy: str) -> None:
         axis.axhline(known[0][1].mean, color=style["color"], ls=":", lw=1)
     places, means = [place for place, _ in known], [one.mean for _, one in known]
     axis.plot(places, means, marker="o", ms=4, **style)
-    most = max(map(table.runs, table.strategies))
-    if known[0][1].n >= max(FEWEST, most):  # wide intervals of few runs would hide those of many
-        low, high = [max(0.0, one.low) for _, one in known], [min(1.0, one.high) for _, one in known]  # it is a share
-        axis.fill_between(places, low, high, color=style["color"], alpha=0.1, lw=0)
 
 
 def _line(strategy: str) -> dict[str, Any]:
