@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from contracts.tiny_clip import tiny_clip
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.bench import personalize as bench
-from desiderata.bench.personalize import Plan, run_cell, run_plan
+from desiderata.bench.personalize import Cell, Plan, run_cell, run_plan
 from desiderata.bench.personalize_cell import Ground, run_task
 from desiderata.bench.personalize_keeping import candidates_kept, sheet_rows
 from desiderata.bench.personalize_perfect import DrawnAsAsked
@@ -28,8 +29,10 @@ from desiderata.bench.personalize_task import Task
 from desiderata.bench.personalize_variants import ANCHORS, Settings, anchors_named, usual_value, variants
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Proposal, Query
+from desiderata.claims import claimed
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
+from desiderata.files import write_text
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.judge import Chances
 from desiderata.foundation.judge_network import JudgeConfig, JudgeNetwork, save_network
@@ -199,6 +202,27 @@ def test_an_interrupted_plan_goes_on(
     again = [path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()]
     assert run_plan(plan, tmp_path) == results
     assert [path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()] == again
+
+
+def test_calls_that_share_a_folder_leave_each_other_alone(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ran, elsewhere = [], ExitStack()
+    elsewhere.enter_context(claimed(tmp_path / "cells" / ".memo-crab-100.lock"))  # as another process would
+
+    def run(cell: Cell, out: Path, **_: object) -> None:
+        ran.append(cell.subject)
+        write_text(cell.path(out), "{}")
+        if cell.subject == "unicorn":
+            elsewhere.close()
+
+    monkeypatch.setattr(bench, "run_cell", run)
+    plan = Plan(("crab", "invader", "unicorn"), ("random",), 1, 2, {"": tiny})
+    said: list[tuple[int, int, str]] = []
+    assert len(run_plan(plan, tmp_path, progress=lambda *report: said.append(report))) == 3
+    assert ran == ["invader", "unicorn", "crab"]
+    assert [done for done, _, _ in said] == [0, 0, 1, 1, 2, 2, 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["cells"]
 
 
 def _timeless(result: dict) -> dict:

@@ -18,6 +18,8 @@ from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Proposal
 from desiderata.cli import main
 from desiderata.collect import build, trained
+from desiderata.collect.classifier import HeadClassifier
+from desiderata.collect.learner import CollectLearner
 from desiderata.collect.state import CollectState
 from desiderata.errors import DesiderataError
 from desiderata.worlds.folder import read_folders
@@ -192,7 +194,8 @@ def collected(kept: Path, tmp_path: Path, call: Call, request: pytest.FixtureReq
 def test_export_writes_weights_a_card_and_an_image_folder(collected: Path, tmp_path: Path, call: Call):
     status, said = call("export", collected, "deep/out")
     assert status == 0
-    assert set(said) == {"run", "folder", "classes", "encoder", "round", "figures", "examples"}
+    assert set(said) == {"run", "folder", "classes", "encoder", "round", "figures", "without_validation", "examples"}
+    assert said["without_validation"] is None
     assert (said["classes"], said["encoder"], said["round"]) == (list(CLASSES), "colours", 2)
     campaign = Campaign.open(collected)
     assert said["figures"] == campaign.rounds[2].metrics
@@ -225,6 +228,46 @@ def test_export_writes_weights_a_card_and_an_image_folder(collected: Path, tmp_p
     assert world.classes == CLASSES
     status, made = call("new", "again", "--images", out / "images", "--encoder", "colours")
     assert (status, made["examples"]["initial"]) == (0, 3)
+
+
+def test_an_export_may_learn_the_validation_images_too(collected: Path, inbox: Path, tmp_path: Path, call: Call):
+    before = Campaign.open(collected).history()
+    said = call("export", collected, "all", "--learn-validation")[1]
+    assert Campaign.open(collected).history() == before
+    campaign = Campaign.open(collected)
+    learner = campaign.learner_at(2)
+    assert isinstance(learner, CollectLearner)
+    assert set(said["figures"]) == {"train_accuracy", "gradient_norm"}, "nothing is left to measure it by"
+    assert said["without_validation"] == campaign.rounds[2].metrics
+    rows = np.vstack([learner.features, learner.validation.features])
+    labels = np.concatenate([learner.labels, learner.validation.labels])
+    weights = np.concatenate([learner.weights, np.ones(6)])
+    head = HeadClassifier(**learner.head.get_params()).fit(rows, labels, weights)
+    loaded = desiderata.load_classifier("all")
+    paths = sorted(inbox.glob("*.png"))
+    points = loaded.encoder.images([Image.open(path) for path in paths])
+    np.testing.assert_allclose(loaded.predict_proba(paths), head.predict_proba(points), atol=1e-9)
+    assert not np.allclose(loaded.predict_proba(paths), learner.head.predict_proba(points), atol=1e-5)
+
+
+def test_what_an_export_says_of_validation_images(collected: Path, tmp_path: Path, capsys: Capture):
+    assert main(["export", "run", "some"]) == 0
+    assert "\nIt has not learnt 6 validation images: with --learn-validation it does.\n" in capsys.readouterr().out
+    assert main(["export", "run", "all", "--learn-validation"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "Written: all, with 6 collected images and 6 validation images learnt, too; no test images tell how good it "
+        "is now. Before that, "
+    )
+    assert " right on the validation images.\n" in out
+    for label in CLASSES:
+        for seed in range(6):
+            save(tmp_path / "photos" / label / f"{seed}.png", label, seed)
+        save(tmp_path / "held" / label / "0.png", label, 50)
+    assert main(["new", "tested", "--images", "photos", "--test", "held", "--encoder", "colours"]) == 0
+    capsys.readouterr()
+    assert main(["export", "tested", "measured", "--learn-validation"]) == 0
+    assert " right on the test images. Before that, " in capsys.readouterr().out
 
 
 def test_an_exported_classifier_says_what_the_campaign_says(collected: Path, inbox: Path, call: Call):

@@ -169,6 +169,25 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path, lessons: list[int]
     assert not (tmp_path / "training").exists(), "where training stood is of no use any more"
 
 
+def test_two_processes_do_not_learn_in_one_run_at_a_time(tmp_path: Path, lessons: list[int]):
+    made, other = learner(FolderBlobs(tmp_path)), learner(FolderBlobs(tmp_path))
+
+    def meanwhile(what: str, done: int, _all: int) -> None:
+        if (what, done) == ("Learning", 1):
+            with pytest.raises(DesiderataError, match=r"Another process is learning in .*: wait until"):
+                other.fit([], RNG)
+            other.tidy()
+            assert list((tmp_path / "training").glob("*.safetensors")), "what the first one needs is left to it"
+
+    made.teacher.progress = meanwhile
+    made.fit([], RNG)
+    other.fit([], RNG)
+    assert lessons == [1, 2], "the second one found what the first one had learnt"
+    assert stands(made) == stands(other)
+    other.tidy()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("training")) == []
+
+
 def test_test_pictures_are_drawn_once(tmp_path: Path):
     shelf, options = FolderBlobs(tmp_path), {"class_pictures": 4, "measurement": Measurement(TOY, TEST, 4, 3)}
     made = learner(shelf, generator=Falters(), **options)

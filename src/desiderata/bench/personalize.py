@@ -16,6 +16,7 @@ from desiderata.bench.personalize_subjects import Case
 from desiderata.bench.personalize_task import FOLLOWED, FOLLOWING, METHODS, Task, check_method
 from desiderata.bench.personalize_variants import Settings
 from desiderata.bench.pool import finished
+from desiderata.claims import claimed
 from desiderata.errors import DesiderataError
 from desiderata.files import write_text
 from desiderata.foundation.registry import content_key
@@ -210,7 +211,8 @@ def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None 
     """Run every cell that has no result yet.
 
     Cells of one subject and seed run one after the other, since what they learn from the references alone is learnt
-    once for all of them.
+    once for all of them. Several calls may share a folder, also of several machines: each takes up subjects and seeds
+    that no other is at work on, and waits for those that are left.
 
     Args:
         plan: The experiment.
@@ -224,19 +226,18 @@ def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None 
     groups = [[cell for _, cell in group] for group in plan.groups()]
     cells = [cell for group in groups for cell in group]
     report = progress or (lambda _done, _all, _what: None)
-    done = sum(cell.path(out).exists() for cell in cells)
-    report(done, len(cells), "")
-    run = partial(_run_group, out=out, first_seed=plan.first_seed)
-    todo = [group for group in groups if not all(cell.path(out).exists() for cell in group)]
-    if processes == 1:
-        for group in todo:
-            already = sum(cell.path(out).exists() for cell in group)
-            run(group, lambda more, what, base=done - already: report(base + more, len(cells), what))
-            done += len(group) - already
-    else:
-        for group in finished(run, todo, processes):
-            subject, seed = group[0].subject, group[0].seed
-            report(sum(cell.path(out).exists() for cell in cells), len(cells), f"{subject}, {seed}")
+    report(_there(cells, out), len(cells), "")
+    for wait in (False, True):  # first what no other call is at work on, then what those have left
+        run = partial(_run_group, out=out, first_seed=plan.first_seed, wait=wait)
+        todo = [group for group in groups if not all(cell.path(out).exists() for cell in group)]
+        if processes == 1:
+            for group in todo:
+                others = _there(cells, out) - _there(group, out)
+                run(group, lambda more, what, others=others: report(others + more, len(cells), what))
+        else:
+            for group in finished(run, todo, processes):
+                subject, seed = group[0].subject, group[0].seed
+                report(_there(cells, out), len(cells), f"{subject}, {seed}")
     return _results([pair for group in plan.groups() for pair in group], out)
 
 
@@ -280,23 +281,35 @@ def _results(pairs: Sequence[tuple[str, Cell]], out: Path) -> list[dict[str, Any
 
 
 def _run_group(
-    group: Sequence[Cell], report: Callable[[int, str], None] | None = None, *, out: Path, first_seed: int
+    group: Sequence[Cell],
+    report: Callable[[int, str], None] | None = None,
+    *,
+    out: Path,
+    first_seed: int,
+    wait: bool,
 ) -> None:
+    """Run the cells of a subject and seed, unless another process does and this one is not to wait for it."""
     tell = report or (lambda _done, _what: None)
-    for cell in group:
-        done = sum(one.path(out).exists() for one in group)
-        tell(done, f"{cell.subject}, {cell.strategy}, {cell.seed}")
-        run_cell(
-            cell,
-            out,
-            pictured=cell.seed == first_seed,
-            progress=lambda step, of, what, done=done: tell(done, f"{what} {step}/{of}"),
-        )
-    tell(len(group), "")
-    for cell in group:
-        shutil.rmtree(_memo(out, cell), ignore_errors=True)
+    memo = _memo(out, group[0])
+    with claimed(out / "cells" / f".{memo.name}.lock", wait=wait) as alone:
+        if alone:
+            for cell in group:
+                done = _there(group, out)
+                tell(done, f"{cell.subject}, {cell.strategy}, {cell.seed}")
+                run_cell(
+                    cell,
+                    out,
+                    pictured=cell.seed == first_seed,
+                    progress=lambda step, of, what, done=done: tell(done, f"{what} {step}/{of}"),
+                )
+            tell(len(group), "")
+            shutil.rmtree(memo, ignore_errors=True)
     with suppress(OSError):  # another group is at work there
         (out / "work").rmdir()
+
+
+def _there(cells: Sequence[Cell], out: Path) -> int:
+    return sum(cell.path(out).exists() for cell in cells)
 
 
 def _memo(out: Path, cell: Cell) -> Path:

@@ -82,6 +82,13 @@ def predict(
 def export(
     run: Run,
     folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.", metavar="FOLDER")],
+    learn_validation: Annotated[
+        bool,
+        typer.Option(
+            "--learn-validation",
+            help="Learn the validation images, too. Usually it gets better; only test images can tell how much.",
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Write the classifier to a folder of its own: weights, a card, and the collected images class by class.
@@ -90,7 +97,8 @@ def export(
 
     FOLDER/images can be given to `new` as --images, where every class has some.
 
-    JSON: run, folder, classes, encoder, round, figures, examples {initial, validation, test, collected, images}.
+    JSON: run, folder, classes, encoder, round, figures, without_validation (figures of the classifier that has not
+    learnt them; null without --learn-validation), examples {initial, validation, test, collected, images}.
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.cli.progress import spinner
@@ -98,7 +106,8 @@ def export(
 
     campaign = Campaign.open(run)
     with spinner("Writing the classifier", quiet=json):
-        card = export_classifier(campaign, folder)
+        card = export_classifier(campaign, folder, learn_validation=learn_validation)
+    before = card.campaign.get("without_validation")
     if json:
         show_json(
             {
@@ -108,12 +117,19 @@ def export(
                 "encoder": card.encoder,
                 "round": card.campaign["round"],
                 "figures": dict(card.figures),
+                "without_validation": before,
                 "examples": card.campaign["examples"],
             }
         )
         return
     images = count(card.campaign["examples"]["images"], "collected image")
-    print(f"Written: {folder}, with {images}; {figures(card.figures)}.")
+    shown = count(card.campaign["examples"]["validation"], "validation image")
+    if before is None:
+        print(f"Written: {folder}, with {images}; {figures(card.figures)}.")
+        print(f"It has not learnt {shown}: with --learn-validation it does.")
+    else:
+        now = figures(card.figures) if "test_accuracy" in card.figures else "no test images tell how good it is now"
+        print(f"Written: {folder}, with {images} and {shown} learnt, too; {now}. Before that, {figures(before)}.")
     closed = {query.id for query in campaign.queries if query.round <= card.campaign["round"]}
     if waiting := [answer for answer in campaign.answers if answer.query_id not in closed]:
         print(f"Left out: {count(len(waiting), 'answer')} of the round that is open, not learnt from so far.")

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from desiderata.campaign import holding, recall
@@ -23,7 +24,7 @@ IMAGES = "images"
 COLUMNS = ("file", "label", "query", "round", "asked_for", "sentence", "source", "weight", "original")
 
 
-def export_classifier(campaign: Campaign, folder: str | Path) -> card.Card:
+def export_classifier(campaign: Campaign, folder: str | Path, *, learn_validation: bool = False) -> card.Card:
     """Write the classifier of a campaign, as its last closed round left it, to a new folder in one step.
 
     The folder holds `head.safetensors` (the weights), `card.json` (classes, encoder, figures), `collected.csv` (a
@@ -33,6 +34,9 @@ def export_classifier(campaign: Campaign, folder: str | Path) -> card.Card:
     Args:
         campaign: A campaign that collects pictures.
         folder: Where nothing is yet.
+        learn_validation: Fit the classifier once more, on the validation examples, too, by which strategies only
+            measured. Its figures are then those of the training and test examples alone; the card has those of
+            the classifier without them besides, as `campaign["without_validation"]`.
 
     Returns:
         The card.
@@ -46,7 +50,11 @@ def export_classifier(campaign: Campaign, folder: str | Path) -> card.Card:
         learner, last = last_fitted(campaign)
         said = recall.Said.of(campaign.store, last.number)
         about = _card(campaign, learner, last, said.answers)
-        (stage / WEIGHTS).write_bytes(campaign.store.weights(last.number))
+        weights = campaign.store.weights(last.number)
+        if learn_validation:
+            learner = learner.with_validation()
+            about, weights = _with_validation(about, learner), learner.save()
+        (stage / WEIGHTS).write_bytes(weights)
         (stage / card.FILE).write_text(about.to_json(), "utf-8")
         files = _write_images(campaign, said.answers, learner.classes, stage)
         (stage / COLLECTED).write_text(_table(said, files, campaign.store.originals()), "utf-8", newline="")
@@ -66,6 +74,12 @@ def _card(campaign: Campaign, learner: CollectLearner, last: Round, answers: Seq
     parameters = learner.head.get_params() | {"hidden": list(learner.head.hidden)}
     probe = holding.probe(learner).tolist()
     return card.Card(learner.classes, learner.encoder.name, probe, parameters, dict(last.metrics), origin)
+
+
+def _with_validation(about: card.Card, learner: CollectLearner) -> card.Card:
+    kept = {name: value for name, value in learner.evaluate().items() if not name.startswith("validation")}
+    origin = {**about.campaign, "without_validation": dict(about.figures)}
+    return replace(about, figures=kept, campaign=origin)
 
 
 def _write_images(campaign: Campaign, answers: Sequence[Answer], classes: Sequence[str], stage: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,6 +106,20 @@ class CollectLearner:
         """Fit on the initial examples and on `examples`; draws nothing from `rng`, since `seed` fixes the start."""
         self._take(examples)
         self.head.fit(self.features, self.labels, self.weights, classes=np.arange(len(self.classes)))
+
+    def with_validation(self) -> "CollectLearner":
+        """Return a learner like this one whose head is fitted on the validation examples, too.
+
+        Strategies only measure by these; when nothing more is asked, they are labelled examples like all others. What
+        `evaluate` of it says of validation is then a figure of training.
+        """
+        other = copy(self)
+        other.features = np.vstack([self.features, self.validation.features])
+        other.labels = np.concatenate([self.labels, self.validation.labels])
+        other.weights = np.concatenate([self.weights, np.ones(len(self.validation))])
+        other.head = HeadClassifier(**self.head.get_params())
+        other.head.fit(other.features, other.labels, other.weights, classes=np.arange(len(self.classes)))
+        return other
 
     def evaluate(self) -> dict[str, float]:
         """Return accuracies and mean cross-entropies (nats), and how well the fit converged.

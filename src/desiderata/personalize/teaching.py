@@ -2,7 +2,8 @@
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from desiderata.campaign.blobs import Blobs, FolderBlobs
 from desiderata.campaign.images import digest_of
+from desiderata.claims import claimed
 from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.registry import content_key
@@ -28,6 +30,9 @@ Progress = Callable[[str, int, int], None]
 
 TRAINING = "training"
 """The folder of a run in which training keeps where it stands."""
+
+CLAIM = "training.lock"
+"""The file of a run that is there while a process learns."""
 
 
 class Teacher:
@@ -83,7 +88,7 @@ class Teacher:
             pace: Factor of the trainer's learning rate.
 
         Raises:
-            DesiderataError: The trainer takes no steps, and so has no pace.
+            DesiderataError: The trainer takes no steps, and so has no pace; or another process learns in this run.
         """
         prior, trainer = self._prior(), at_pace(self.trainer, pace)
         key = self._lesson_key(images, prior, trainer)
@@ -93,20 +98,27 @@ class Teacher:
         if self.memo and (content := kept(self.memo, name)):
             self._stand(key, unpack(content)[0])
             return
-        checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
-        if checkpoint and not checkpoint.exists():
-            self.tidy()  # of an earlier lesson, after whose record a call was killed
         self._personalised = None  # gigabytes that nothing draws with while something else is learnt
         report, seed = self.report("Learning"), self._training_seed
-        learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
+        with self._claim() as alone:
+            if not alone:
+                raise DesiderataError(
+                    f"Another process is learning in {self._folder} at this moment: wait until it has done so, and "
+                    "call this again."
+                )
+            checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
+            if checkpoint and not checkpoint.exists():
+                self._clear()  # of an earlier lesson, after whose record a call was killed
+            learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
         if self.memo:
             self.memo.put(name, self.save())
 
     def tidy(self) -> None:
         """Remove where training stood from the run, once what it came to is recorded."""
-        if self._folder:
-            shutil.rmtree(self._folder / TRAINING, ignore_errors=True)
+        with self._claim() as alone:
+            if alone:
+                self._clear()
 
     @property
     def personalised(self) -> Generator:
@@ -208,6 +220,23 @@ class Teacher:
         device, precision = self.base.device.type, str(self.base.dtype)
         parts = (self.base_key, device, precision, trainer.key(), self._training_seed, self.half)
         return key_of(*parts, lesson, len(images))
+
+    @contextmanager
+    def _claim(self) -> Iterator[bool]:
+        """Keep other processes from learning in the run.
+
+        Yields:
+            Whether none does.
+        """
+        if self._folder is None:
+            yield True
+            return
+        with claimed(self._folder / CLAIM) as alone:
+            yield alone
+
+    def _clear(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder / TRAINING, ignore_errors=True)
 
     @property
     def _training_seed(self) -> int:
