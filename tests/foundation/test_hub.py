@@ -5,13 +5,16 @@ from typing import Any
 
 import httpx2
 import pytest
+import torch
 from huggingface_hub import constants, hf_hub_download
 
 from contracts.fake_hub import FakeHub, files_of, index
 from contracts.tiny_clip import tiny_clip
+from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import load_encoder
 from desiderata.foundation.generator import load_generator
+from desiderata.foundation.pipelines import load_pipeline
 from desiderata.foundation.registry import OutOfReach, load_pretrained
 
 
@@ -55,18 +58,31 @@ def test_a_name_that_nothing_can_have_is_no_network_either(monkeypatch: pytest.M
         load_encoder("owner/a model")
 
 
-@pytest.mark.parametrize(
-    "name", ["diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.safetensors"], ids=["pickles", "fp16"]
-)
-def test_a_generator_without_safetensors_in_full_precision(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    hub = FakeHub(monkeypatch, tmp_path, {"owner/model": weights(name)})
-    with pytest.raises(DesiderataError, match="owner/model has no weights as safetensors in full precision") as error:
+def test_a_generator_without_safetensors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    hub = FakeHub(monkeypatch, tmp_path, {"owner/model": weights("diffusion_pytorch_model.bin")})
+    with pytest.raises(DesiderataError, match="owner/model has no weights as safetensors, and pickles") as error:
         load_generator("owner/model")
     assert "save_pretrained" in said(error)
     assert not isinstance(error.value, OutOfReach)
-    assert hub.fetched == ["model_index.json"]
+    assert set(hub.fetched) == {"model_index.json"}
+
+
+def test_a_generator_in_half_precision_only_is_loaded_in_float32(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    whole = tiny_pipeline(tmp_path / "whole", safety="passes")
+    pipeline, _ = load_pipeline(str(whole))
+    pipeline.to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    held = files_of(tmp_path / "half")
+    assert [name for name in held if name.endswith(".safetensors")] == [
+        name for name in held if name.endswith(".fp16.safetensors")
+    ]
+    FakeHub(monkeypatch, tmp_path / "cache", {"owner/model": held})
+    for name in ("owner/model", str(tmp_path / "half")):
+        loaded, _ = load_pipeline(name)
+        for part in ("unet", "vae", "text_encoder", "safety_checker"):
+            model, original = getattr(loaded, part), getattr(pipeline, part)
+            assert model.dtype == torch.float32
+            for (key, value), kept in zip(model.state_dict().items(), original.state_dict().values(), strict=True):
+                assert torch.equal(value, kept.to(value.dtype)), f"{part} {key}"
 
 
 def test_an_encoder_of_pickles(clip: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -6,7 +6,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from desiderata.errors import DesiderataError
 from desiderata.files import as_umask_says, stage_folder
-from desiderata.foundation.registry import load_pretrained, locate
+from desiderata.foundation.registry import NoSafetensors, load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ NEEDED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 CLASSES = {"unet": ("UNet2DConditionModel",), "vae": ("AutoencoderKL", "AutoencoderTiny")}
 """Of which classes these parts may be."""
+
+HALF = "fp16"
+"""What the files of a pipeline that was saved in half precision have in their names."""
 
 
 class NotAPipeline(DesiderataError):
@@ -76,7 +79,7 @@ def load_pipeline(name: str) -> tuple["StableDiffusionPipeline", Path]:
         parts = {
             "unet": _load_weights(diffusers.UNet2DConditionModel, folder, "unet"),
             "vae": _load_weights(getattr(diffusers, listed["vae"]), folder, "vae"),
-            "text_encoder": load_model(CLIPTextModel, _part(folder, "text_encoder")),
+            "text_encoder": _load_whole(CLIPTextModel, folder, "text_encoder"),
             "tokenizer": load_tokenizer(_part(folder, "tokenizer")),
             "scheduler": load_pretrained(scheduler.from_pretrained, _part(folder, "scheduler")),
             **_extras(folder, listed),
@@ -177,7 +180,13 @@ def _folder(name: str, diffusers: ModuleType) -> Path:
     source = locate(name, "generator")
     if Path(source).is_dir():
         return Path(source)
-    return Path(load_pretrained(partial(diffusers.StableDiffusionPipeline.download, use_safetensors=True), name))
+    download = partial(diffusers.StableDiffusionPipeline.download, use_safetensors=True)
+    try:
+        return Path(load_pretrained(download, name))
+    except NoSafetensors as error:
+        with suppress(DesiderataError):
+            return Path(load_pretrained(partial(download, variant=HALF), name))
+        raise error
 
 
 def _listed(folder: Path) -> dict[str, str]:
@@ -217,10 +226,20 @@ def _part(folder: Path, part: str) -> str:
 
 def _load_weights(kind: Any, folder: Path, part: str) -> Any:
     load = partial(kind.from_pretrained, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False)
-    model, info = load_pretrained(load, _part(folder, part))
+    model, info = load_pretrained(partial(load, variant=_variant(folder, part)), _part(folder, part))
     if absent := sorted(info["missing_keys"]):
         raise NotAPipeline(folder, f"{len(absent)} weights of its {part} are missing, such as {absent[0]}")
     return model
+
+
+def _load_whole(kind: Any, folder: Path, part: str) -> Any:
+    return load_model(kind, _part(folder, part), variant=_variant(folder, part))
+
+
+def _variant(folder: Path, part: str) -> str | None:
+    """Return `HALF` where a part has its weights in half precision only, and None elsewhere."""
+    names = [path.name for path in (folder / part).glob("*.safetensors*")]
+    return HALF if names and all(f".{HALF}." in name or f".{HALF}-" in name for name in names) else None
 
 
 def _extras(folder: Path, listed: Mapping[str, str]) -> dict[str, Any]:
@@ -239,13 +258,13 @@ def _extras(folder: Path, listed: Mapping[str, str]) -> dict[str, Any]:
             CLIPImageProcessorPil.from_pretrained, _part(folder, "feature_extractor")
         )
     if "image_encoder" in listed:
-        extras["image_encoder"] = load_model(CLIPVisionModelWithProjection, _part(folder, "image_encoder"))
+        extras["image_encoder"] = _load_whole(CLIPVisionModelWithProjection, folder, "image_encoder")
     if "safety_checker" in listed:
         from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
         if extras["feature_extractor"] is None:
             raise NotAPipeline(folder, "it has a safety checker, but no feature_extractor to show it pictures")
-        extras["safety_checker"] = load_model(StableDiffusionSafetyChecker, _part(folder, "safety_checker"))
+        extras["safety_checker"] = _load_whole(StableDiffusionSafetyChecker, folder, "safety_checker")
     return extras
 
 

@@ -15,7 +15,7 @@ from desiderata.foundation.registry import load_pretrained, locate
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 
-def load_model(kind: type[Model], name: str) -> Model:
+def load_model(kind: type[Model], name: str, *, variant: str | None = None) -> Model:
     """Load a model of a given class, every weight of it.
 
     `from_pretrained` makes an object of that class out of anything: what it does not find, or finds in another shape,
@@ -24,6 +24,7 @@ def load_model(kind: type[Model], name: str) -> Model:
     Args:
         kind: Class of the model, such as `CLIPModel`.
         name: As for `registry.locate`.
+        variant: What the names of its files have in them besides, such as "fp16"; None for nothing.
 
     Returns:
         The model, in float32.
@@ -37,6 +38,7 @@ def load_model(kind: type[Model], name: str) -> Model:
         dtype=torch.float32,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
+        variant=variant,
     )
     with _quiet():
         model, info = cast("tuple[Model, dict[str, set]]", load_pretrained(load, name))
