@@ -7,6 +7,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
+def is_claimed(path: Path) -> bool:
+    """Return whether a process has the piece of work that a file stands for."""
+    if not path.exists():  # nothing is made where somebody only asks
+        return False
+    try:
+        with claimed(path) as mine:
+            return not mine
+    except OSError:  # the folder is only read
+        return False
+
+
 @contextmanager
 def claimed(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Claim a piece of work, so that no other process takes it up at the same time.

@@ -16,6 +16,7 @@ from contracts.taught import ANCHORS, TEST, Drill, Painter, instant, lines, phot
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.loop import Campaign
+from desiderata.claims import claimed
 from desiderata.cli import demo_generator, main, personalize_new, taught
 from desiderata.cli.expectations import before_learning
 from desiderata.cli.progress import stages
@@ -176,6 +177,83 @@ def test_a_round_that_is_stopped_goes_on_to_the_same_end(call: Call, monkeypatch
     assert history("run") == history("whole")
 
 
+# Two commands at a time
+
+
+def test_one_command_at_a_time_goes_on_with_a_run(call: Call, capsys: Capture):
+    assert call(*made("--strategy", "human"))[0] == 0
+    drawn = call("personalize", "run", "run")[1]["open"]
+    assert call("personalize", "status", "run")[1]["at_work"] is False
+    with claimed(Path("run") / taught.AT_WORK):  # as another process would
+        assert call("personalize", "status", "run")[1]["at_work"] is True
+        capsys.readouterr()
+        assert main(["personalize", "status", "run"]) == 0
+        assert capsys.readouterr().out.endswith("\nAnother command is at work in run at this moment.\n")
+        for words in (["run", "run"], ["pick", "run", drawn[0]["pictures"][0]]):
+            status, said = call("personalize", *words)
+            assert (status, said["error"]) == (
+                2,
+                "Another command is at work in run at this moment. Wait until it is done (`desiderata personalize "
+                "status run` tells), or stop it.",
+            )
+        assert call("personalize", "sample", "run", "a <subject>", "-n", "1")[0] == 0, "what only reads goes on"
+    capsys.readouterr()
+    assert main(["personalize", "pick", "run", "00/01"]) == 0
+    assert capsys.readouterr().out.startswith("  r001-q01  a sks toy in the snow  (00/01)\n")
+    assert not (Path("run") / taught.AT_WORK).exists()
+
+
+def test_who_takes_back_what_is_learnt_at_the_moment_is_told_so(call: Call, capsys: Capture):
+    assert call(*made("--strategy", "random", "--k", "2"))[0] == 0
+    query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
+    assert call("personalize", "skip", "run", query, "--reason", "none")[0] == 0
+    capsys.readouterr()
+    with claimed(Path("run") / taught.AT_WORK):
+        assert main(["personalize", "undo", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "Another command is at work in run at this moment. If it learns what was taken back, it says so in " in out
+    assert out.endswith("Taken back: it is open again.\n")
+
+
+def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Capture):
+    assert call(*made("--k", "4"))[0] == 0
+    assert "(GAL, Eq. 10)" in call("personalize", "run", "run")[1]["stopped"]
+    branch = "`desiderata personalize branch run NEW --round 0 --strategy"
+    ways = f"To go on all the same: {branch} human` lets you pick, and {branch} random` asks for sentences at random."
+    capsys.readouterr()
+    for words in (["run", "run"], ["status", "run"], ["ask", "run"]):
+        assert main(["personalize", *words]) == 0
+        assert capsys.readouterr().out.endswith(f"Next: desiderata personalize report run\n{ways}\n")
+    status, said = call("personalize", "tell", "run", "r001-q01", "photos/0.png")
+    assert (status, said["error"].startswith("run asks for nothing any more. ")) == (2, True)
+    assert said["error"].endswith(ways)
+    assert call("personalize", "branch", "run", "other", "--round", "0", "--strategy", "random")[0] == 0
+    assert len(call("personalize", "ask", "other")[1]["queries"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("strategy", "option", "says"),
+    [
+        ("dreambooth", "--k", "--k makes no difference to the strategy dreambooth: leave it out."),
+        (
+            "dreambooth-lower-rate",
+            "--rate",
+            "--rate makes no difference to the strategy dreambooth-lower-rate: leave",
+        ),
+        ("human", "--rate", "--rate is that of balance, which human is without: take human-balance."),
+        (
+            "uncertainty",
+            "--rate",
+            "--rate is that of balance, which uncertainty is without: take uncertainty-balance.",
+        ),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(call: Call, strategy: str, option: str, says: str):
+    status, said = call(*NEW, "--strategy", strategy, option, "1", "--model", "painter", "--encoder", "judge")
+    assert (status, said["error"].startswith(says)) == (2, True)
+    assert not Path("run").exists()
+
+
 # A person picks
 
 
@@ -211,6 +289,12 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
         for name in ("nosuch.png", "99/00", "00/99", "a/b"):
             assert f"{name} is not there: give a pic" in call("personalize", "pick", "run", name)[1]["error"]
     assert call("personalize", "pick", "run", "--none", first["pictures"][0])[0] == 2
+    assert call("personalize", "branch", "run", "other", "--round", "0")[0] == 0
+    status, refused = call("personalize", "pick", "other", "00/01")
+    assert (status, refused["error"]) == (
+        2,
+        "00/01 is not there, and nothing is drawn to pick from yet: `desiderata personalize run other` draws.",
+    )
     status, refused = call("personalize", "pick", "run", first["pictures"][0], second["pictures"][0])
     assert (status, "a round learns from 1" in refused["error"]) == (2, True)
     Path("picked").mkdir()
@@ -676,6 +760,11 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     assert main(words) == 0
     warning = capsys.readouterr().err.removeprefix("Getting ready\n").splitlines()[0]
     assert warning.startswith("moji-diffusion knows drawn scenes")
+    assert "It goes on without understanding 'toy', 'wooden' and 'table'; `desiderata models words` lists" in warning
+    assert warning.endswith("Only a --setting in words that it has lets it tell the subject from what surrounds it.")
+    shutil.rmtree("run")
+    few = ["on the beach" if word == "on a wooden table" else word for word in words]
+    warning = call(*few)[1]["warning"]
     assert "It goes on without understanding 'toy': the Moji world cannot tell what it means" in warning
     assert warning.endswith("(`desiderata models words`).")
     shutil.rmtree("run")
@@ -693,10 +782,15 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
     warning = call("personalize", "sample", "run", "a <subject> in a quasar", "-n", "1")[1]["warning"]
     assert warning.startswith("moji-diffusion draws what it can. Cannot understand 'quasar'")
     assert "in 'a <subject> in a quasar'" in warning, "the sentence as it was typed"
-    for sentence in ("a <subject> in the snow", "a <subject> next to a kitten", "a <subject> and a <subject>"):
+    for sentence in ("a <Subject> in the snow", "a <subject> next to a kitten", "a <subject> and a <subject>"):
         assert call("personalize", "sample", "run", sentence, "-n", "1")[1]["warning"] is None
     status, said = call("personalize", "sample", "run", " ")
     assert (status, said["error"].startswith("A sentence is empty")) == (2, True)
+    status, said = call("personalize", "sample", "run", "a <toy> in the snow")
+    assert (status, said["error"]) == (
+        2,
+        "<toy> in 'a <toy> in the snow' stands for nothing: write <subject> for what was learnt.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ def made(call: Call, strategy: str = "uncertainty-balance", k: int = 2, kind: st
     ]
     words += ["--test", "test.txt", "--pictures", "2", "--samples", "3", "--seed", "3"]
     words += ["--class-pictures", "1"] if kind == "object" else []
-    words += ["--model", "painter", "--encoder", "judge", "--strategy", strategy, "--k", str(k)]
+    words += ["--model", "painter", "--encoder", "judge", "--strategy", strategy]
+    words += [] if strategy.startswith("dreambooth") else ["--k", str(k)]
     assert call("personalize", "new", "run", *words)[0] == 0
 
 
@@ -134,12 +135,15 @@ def test_what_was_told_is_taken_back_by_its_name(call: Call):
     assert "nothing was told that is not learnt yet" in call("personalize", "undo", "run")[1]["error"]
     query = call("personalize", "ask", "run")[1]["queries"][0]
     assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0
+    other = call("personalize", "ask", "run")[1]["queries"][0]
+    assert call("personalize", "skip", "run", other["id"], "--reason", "none here")[0] == 0
     assert (
-        f"give the id of one for which something was ({query['id']})"
+        f"Something was told for {query['id']}, {other['id']}: say which of these is meant."
         in call("personalize", "undo", "run")[1]["error"]
     )
-    status, said = call("personalize", "undo", "run", query["id"])
-    assert (status, said["withdrawn"]) == (0, [{"id": query["id"], "text": query["text"]}])
+    assert call("personalize", "undo", "run", other["id"])[0] == 0
+    status, said = call("personalize", "undo", "run")
+    assert (status, said["withdrawn"]) == (0, [{"id": query["id"], "text": query["text"]}]), "there is one only"
     assert query["id"] in [one["id"] for one in said["open"]]
     assert call("personalize", "status", "run")[1]["undone"] == 1
     assert call("personalize", "tell", "run", query["id"], "new-7.png")[0] == 0, "it is new to the run again"

@@ -391,6 +391,20 @@ def test_what_is_saved_is_loaded_by_plain_diffusers_and_here(own: Path, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "saved"]
 
 
+def test_a_small_autoencoder_is_saved_without_what_it_does_not_know(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    from diffusers import AutoencoderTiny
+
+    generator = load_generator(str(tiny_pipeline(tmp_path / "model", vae="tiny")))
+    generator.save(tmp_path / "saved")
+    capfd.readouterr()
+    vae = AutoencoderTiny.from_pretrained(tmp_path / "saved" / "vae")
+    assert capfd.readouterr().err == "", "diffusers warns of entries that it does not expect"
+    pairs = zip(vae.state_dict().values(), generator.vae.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_what_is_saved_draws_in_plain_diffusers_whatever_it_was_kept_in(kind: torch.dtype, tmp_path: Path):
     model = tiny_pipeline(tmp_path / "model", safety="passes")

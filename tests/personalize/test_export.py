@@ -118,6 +118,16 @@ def test_a_card_draws_what_was_measured(form: str, precision: str, near: int, ru
     assert np.abs(own - measured).max() > near, "by another solver, or untaught, it is another picture"
 
 
+def test_a_card_tells_how_it_was_taught(run, tmp_path: Path):
+    made = run(FORMS["pipeline"])
+    export_generator(made, tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    recipe = made.learner.teacher.trainer.recipe
+    assert f"- steps of each round: {recipe.steps}\n" in text
+    assert f"- learning rate: {recipe.learning_rate:g}\n" in text
+    assert f"- shown in the pictures: {made.learner.subject.settings[0]}\n" in text
+
+
 def test_a_lora_goes_into_a_base_that_is_kept_in_half_precision(run, model: Path, tmp_path: Path):
     from diffusers import StableDiffusionPipeline
 

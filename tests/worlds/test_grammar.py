@@ -12,7 +12,7 @@ from desiderata.errors import DesiderataError
 from desiderata.worlds.moji import lexicon
 from desiderata.worlds.moji.catalogue import CLASSES, CONCEPTS
 from desiderata.worlds.moji.grammar import LONGEST, CannotParse, GroupRequest, Request, caption, fulfils, parse
-from desiderata.worlds.moji.reader import _spoken, knows, vocabulary
+from desiderata.worlds.moji.reader import _spoken, knows, unknown_words, vocabulary
 from desiderata.worlds.moji.scene import BACKGROUNDS, MOST_OBJECTS, RELATIONS, STYLES, Group, Scene
 
 COUNTS = [(1,), (2,), (3,), (1, 1), (2, 1), (1, 2), (1, 1, 1)]
@@ -165,6 +165,15 @@ def test_a_refusal_names_the_word_and_says_how_to_write_it(sentence: str, word: 
     assert hint in str(refusal.value)
     assert repr(sentence) in str(refusal.value)
     assert isinstance(refusal.value, DesiderataError)
+
+
+def test_a_word_is_only_suggested_where_it_would_be_understood():
+    with pytest.raises(CannotParse, match="write 'forest' if you meant that"):
+        parse("a cat in the forrest")
+    with pytest.raises(CannotParse) as refusal:
+        parse("a cat on a wooden table")  # "wood" is a word of this world, and not one that has a table
+    assert "if you meant that" not in str(refusal.value)
+    assert unknown_words("A wooden table, a wooden chair and a cat") == ["wooden", "table"]
 
 
 JUMBLE = (

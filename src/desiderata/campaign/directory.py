@@ -22,7 +22,7 @@ def check_free(path: Path) -> None:
     try:
         if (path / FILE).exists():
             raise DesiderataError(
-                f"{path} is a campaign already: open it (Campaign.open in Python), or choose another name."
+                f"{path} is a campaign already: go on with it (in Python, Campaign.open), or choose another name."
             )
         if path.is_file() or (path.is_dir() and not _is_free(path, os.listdir(path))):
             raise DesiderataError(f"{path} is there already and not empty: choose another name.")

@@ -98,16 +98,22 @@ def _slow(device: str, precision: str | None) -> str:
 
 def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:
     """Return what to expect of the bundled generator, and which words it has never seen, or knows already."""
-    from desiderata.worlds.moji.reader import CannotParse, knows, parse
+    from desiderata.worlds.moji.reader import CannotParse, knows, parse, unknown_words
 
     said = [f"{BUNDLED} knows drawn scenes and few words only: for photographs give another --model."]
-    try:
-        for setting in settings:
-            parse(f"a {subject} {setting}" if kind == "object" else setting)
-    except CannotParse as error:
-        said.append(
-            f"It goes on without understanding {error.word!r}: {error.reason} (`{command('models', 'words')}`)."
-        )
+    sentences = [f"a {subject} {setting}" if kind == "object" else setting for setting in settings]
+    listed = command("models", "words")
+    if len(unknown := list(dict.fromkeys(word for one in sentences for word in unknown_words(one)))) > 1:
+        words = f"{', '.join(map(repr, unknown[:-1]))} and {unknown[-1]!r}"
+        said.append(f"It goes on without understanding {words}; `{listed}` lists the words that it has.")
+    else:
+        try:
+            for sentence in sentences:
+                parse(sentence)
+        except CannotParse as error:
+            said.append(f"It goes on without understanding {error.word!r}: {error.reason} (`{listed}`).")
+    if any(word in unknown for setting in settings for word in unknown_words(setting)):
+        said.append("Only a --setting in words that it has lets it tell the subject from what surrounds it.")
     if knows(placeholder):
         said.append(f"{placeholder!r} is one of its words: take a --placeholder without a meaning, such as sks.")
     return " ".join(said)

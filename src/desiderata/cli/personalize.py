@@ -9,15 +9,18 @@ from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, told_words, undo
 from desiderata.cli.personalize_new import NAMES, new
-from desiderata.cli.personalize_pick import files_picked, how_to_pick, open_queries, write_candidates
+from desiderata.cli.personalize_pick import cells_picked, files_picked, how_to_pick, open_queries, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
 from desiderata.cli.taught import (
+    OTHER_AT_WORK,
     ROUNDS,
     TaughtRun,
+    after_all,
+    at_work,
     by_hand,
     figures,
+    is_at_work,
     next_words,
-    opened,
     run_words,
     show_rounds,
     why_stopped,
@@ -54,7 +57,7 @@ def run_(
     JSON: run, rounds [{number, examples, metrics}], stopped (why it asked for nothing more, or null), open
     [{id, text, pictures}] (for a person to pick from).
     """
-    with opened(run, json, lines=True) as (campaign, told):
+    with at_work(run, json) as (campaign, told):
         from desiderata.personalize.answers import OwnSamples
 
         before = campaign.store.last_round()
@@ -85,6 +88,8 @@ def run_(
         print(f"Nothing to do: {run} has {count(done, 'round')} already; another one with --rounds {done + 1}.")
     if not still_open:
         print(f"Next: {command('personalize', 'report', run)}")
+        for line in after_all(campaign, run):
+            print(line)
 
 
 def pick(
@@ -111,7 +116,7 @@ def pick(
     _check_by_hand(campaign)
     _check_given(pictures, none)
     files = files_picked(campaign, pictures or [])  # what is wrong with them is said before models are loaded
-    with opened(run, json, lines=True) as (campaign, _):
+    with at_work(run, json) as (campaign, _):
         from desiderata.personalize import picking
 
         picked = picking.pick(campaign, files)
@@ -123,7 +128,7 @@ def pick(
         show_json({"run": str(run), "picked": told, "round": round_json(last), "stopped": why or None})
         return
     for query in picked:
-        print(f"  {query.id}  {query.text}")
+        print(f"  {query.id}  {query.text}  ({', '.join(cells_picked(campaign, query))})")
     print(f"Round {last.number} is closed: {figures(last.metrics)}.")
     if why:
         print(f"It stopped by itself after round {last.number}. {why}")
@@ -140,12 +145,13 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     JSON: run, seed, model, encoder, second_encoder (or null), strategy, trainer, subject {kind, word, settings,
     placeholder}, references, rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text,
     pictures}], waiting [{id, text}] (pictures chosen and not learnt yet), undone (pictures that were taken back),
-    origin {run, round} (or null).
+    origin {run, round} (or null), at_work (whether another command learns or draws in it at this moment).
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.personalize.looking import taken_back, unlearnt
 
     campaign = Campaign.open(run)
+    busy = is_at_work(run)
     config, rounds, references = campaign.config, campaign.rounds, len(campaign.store.held())
     still_open, why = open_queries(campaign), why_stopped(campaign)
     if json:
@@ -166,6 +172,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
                 "waiting": _waiting(campaign),
                 "undone": taken_back(campaign),
                 "origin": origin_json(campaign.store),
+                "at_work": busy,
             }
         )
         return
@@ -177,6 +184,9 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
             print(f"Taken back before it was learnt: {count(undone, 'picture')}.")
     else:
         print("Nothing is learnt yet: the campaign is still being made, or was stopped while it was.")
+    if busy:
+        print(OTHER_AT_WORK.format(run))
+        return
     if still_open:
         _show_open(campaign, run, still_open)
         return

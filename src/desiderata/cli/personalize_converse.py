@@ -18,7 +18,17 @@ from desiderata.cli.output import (
     round_json,
     show_json,
 )
-from desiderata.cli.taught import TaughtRun, by_hand, figures, opened, run_words, why_stopped
+from desiderata.cli.taught import (
+    OTHER_AT_WORK,
+    TaughtRun,
+    after_all,
+    at_work,
+    by_hand,
+    figures,
+    is_at_work,
+    run_words,
+    why_stopped,
+)
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -57,7 +67,7 @@ def ask(run: TaughtRun, json: AsJson = False) -> None:
     before = campaign.store.last_round()
     queries = [query for query in campaign.queries if query.status == "open"]
     if not queries:
-        with opened(run, json, lines=True) as (campaign, told):
+        with at_work(run, json) as (campaign, told):
             campaign.settle()
             told.round = campaign.store.last_round() + 1
             queries = campaign.ask()
@@ -76,6 +86,8 @@ def ask(run: TaughtRun, json: AsJson = False) -> None:
     else:
         print(f"Nothing is asked after round {campaign.rounds[-1].number}. {why}".rstrip())
         print(f"Next: {command('personalize', 'report', run)}")
+        for line in after_all(campaign, run):
+            print(line)
 
 
 def tell(
@@ -102,6 +114,7 @@ def tell(
 
     campaign = Campaign.open(run)
     _check_asks(campaign)
+    _check_goes_on(campaign, query)
     find_open(campaign.store, query)  # said before files are read
     images = [image for image, _ in images_brought(files, campaign.classes[0], campaign.classes)]
     told = bring(campaign, query, images, close=False)
@@ -135,7 +148,11 @@ def skip(
 def undo(
     run: TaughtRun,
     query: Annotated[
-        str, typer.Argument(help="The id of the query; where pictures are picked, all of the round is meant.")
+        str,
+        typer.Argument(
+            help="The id of the query, which may be left out where there is one only; where pictures are picked, all "
+            "of the round is meant."
+        ),
     ] = "",
     json: AsJson = False,
 ) -> None:
@@ -160,6 +177,8 @@ def undo(
         return
     for one in withdrawn:
         print(f"  {one.id}  {one.text}")
+    if is_at_work(run):
+        print(f"{OTHER_AT_WORK.format(run)} If it learns what was taken back, it says so in the end.")
     if not picked:
         print("Taken back: it is open again.")
         return
@@ -185,7 +204,7 @@ def told_words(campaign: "Campaign", run: Path) -> str:
     said = [f"{count(pictures, 'picture')} recorded"] if pictures else []
     said += [f"{count(skipped, 'sentence')} skipped"] if skipped else []
     back = command("personalize", "undo", run)
-    return f"{', '.join(said)}, not learnt yet; `{back} ID` takes it back." if said else ""
+    return f"{', '.join(said)}, not learnt yet; `{back} ID` takes back." if said else ""
 
 
 def _show_asked(queries: "Sequence[Query]", subject: "Subject", run: Path) -> None:
@@ -225,3 +244,15 @@ def _check_asks(campaign: "Campaign") -> None:
             f"`{command('personalize', 'branch', campaign.path)} NEW --round 0 --strategy uncertainty` makes a run "
             "that asks."
         )
+
+
+def _check_goes_on(campaign: "Campaign", query: str) -> None:
+    """Tell who answers what was never asked that nothing will be.
+
+    Raises:
+        DesiderataError: The run has stopped.
+    """
+    assert campaign.path is not None
+    if (why := why_stopped(campaign)) and query not in {one.id for one in campaign.queries}:
+        said = " ".join([why, *after_all(campaign, campaign.path)])
+        raise DesiderataError(f"{campaign.path} asks for nothing any more. {said}")

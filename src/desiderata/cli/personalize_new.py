@@ -1,6 +1,5 @@
 """`desiderata personalize new`: a generator is taught a subject."""
 
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +10,18 @@ import typer
 from desiderata.cli.expectations import BUNDLED, before_learning
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.panels import in_panels
+from desiderata.cli.personalize_options import (
+    adapter_for,
+    check_chooses,
+    check_class_pictures,
+    check_learns,
+    sentences,
+    table,
+    unless,
+)
 from desiderata.cli.progress import stages
-from desiderata.cli.taught import Told, asks, check_installed, figures, opened
+from desiderata.cli.taught import Told, asks, at_work, check_installed, figures
 from desiderata.cli.unfinished import unfinished
-from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.campaign.loop import Campaign
@@ -101,7 +108,7 @@ def new(
     rate: Annotated[
         float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count (0.005).")
     ] = None,
-    trainer: Annotated[str, typer.Option(help="How it learns; likewise.")] = TRAINERS[0],
+    trainer: Annotated[str, typer.Option(help="How it learns; the names are listed below.")] = TRAINERS[0],
     steps: Annotated[
         int | None,
         typer.Option(min=1, help=f"Training steps of each round; as published, or as suits {BUNDLED} (200)."),
@@ -117,7 +124,8 @@ def new(
         int | None,
         typer.Option(
             min=0,
-            help="Of an object: how many others of its class are drawn and learnt, so that it does not forget them.",
+            help="Of an object: how many others of its class are drawn and learnt, so that it does not forget them "
+            f"(200; of {BUNDLED} 48; 0 for none).",
         ),
     ] = None,
     class_images: Annotated[
@@ -125,7 +133,7 @@ def new(
     ] = None,
     prior: Annotated[
         str | None,
-        typer.Option(help="Their weight: full, or published, that of the picture that each is paired with."),
+        typer.Option(help="Their weight: full (1), or published, that of the picture that each is paired with."),
     ] = None,
     adapter: Annotated[
         str | None,
@@ -175,29 +183,30 @@ def new(
         "setting": setting,
         "kind": kind,
         "placeholder": placeholder,
-        "generator": _table(name=model, device=_unless(device, "auto"), precision=precision),
+        "generator": table(name=model, device=unless(device, "auto"), precision=precision),
         "encoder": encoder,
         "second_encoder": second_encoder,
-        "strategy": _table(name=strategy, k=k, samples=samples, rate=rate),
-        "trainer": _table(
+        "strategy": table(name=strategy, k=k, samples=samples, rate=rate),
+        "trainer": table(
             name=trainer,
             steps=steps,
             learning_rate=learning_rate,
             class_pictures=class_pictures,
             prior=prior,
             gradient_checkpointing=gradient_checkpointing or None,
-            adapter=_adapter(trainer, adapter, model),
+            adapter=adapter_for(trainer, adapter, model),
         ),
-        "anchors": _sentences(anchors, kind),
-        "test": _sentences(test, kind),
+        "anchors": sentences(anchors, kind),
+        "test": sentences(test, kind),
         "pictures": pictures,
         "class_images": class_images,
         "seed": seed,
     }
     resumed = unfinished(run, images, wanted)
     if not resumed:
-        _check_class_pictures(kind, class_pictures, class_images)
-        _check_learns(
+        check_class_pictures(kind, class_pictures, class_images)
+        check_chooses(strategy, k=k, samples=samples, rate=rate)
+        check_learns(
             trainer,
             steps=steps,
             learning_rate=learning_rate,
@@ -216,7 +225,7 @@ def new(
 
     if resumed:
         warn()
-        with opened(run, json, lines=True) as (campaign, _):
+        with at_work(run, json) as (campaign, _):
             campaign.settle()
     else:
         campaign = _made(run, images, wanted, quiet=json, checked=warn)  # before minutes are spent on it
@@ -243,61 +252,6 @@ def new(
     print(f"{run}: {named} learnt from {count(references, 'picture')}; {figures(first.metrics)}.")
     then = "run" if asks(campaign) else "report"
     print(f"Next: {command('personalize', then, run)}")
-
-
-def _check_class_pictures(kind: str, number: int | None, folder: Path | None) -> None:
-    if folder is not None and not folder.is_dir():
-        raise DesiderataError(f"--class-images: {folder} is not a folder: give one with other things of the class.")
-    if kind == "style" and (number or folder):
-        raise DesiderataError("Class pictures go with an object, and a style has none: leave them out.")
-
-
-def _check_learns(trainer: str, **said: Any) -> None:
-    if trainer == "ip-adapter" and (given := next(iter(_table(**said)), "")):
-        raise DesiderataError(
-            f"--{given.replace('_', '-')} is of training, and ip-adapter trains nothing: leave it out."
-        )
-
-
-def _table(**said: Any) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _unless(value: str, usual: str) -> str | None:
-    return None if value == usual else value
-
-
-def _adapter(trainer: str, adapter: str | None, model: str) -> str | None:
-    if adapter is not None and trainer != "ip-adapter":
-        raise DesiderataError("--adapter goes with --trainer ip-adapter: give both, or neither.")
-    if adapter is None and trainer == "ip-adapter" and model != BUNDLED:
-        raise DesiderataError(
-            f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory, hub id or file "
-            "with --adapter, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors for Stable Diffusion 1.x."
-        )
-    from desiderata.foundation.registry import lasting
-
-    return adapter and lasting(adapter)
-
-
-def _sentences(given: str | None, kind: str) -> str | list[str] | None:
-    """Return a name as it is, and the lines of a file as templates, in which <subject> stands for the slot, too.
-
-    Raises:
-        DesiderataError: The file cannot be read, is empty, or is not there.
-    """
-    if given is None or not Path(given).is_file():
-        if given and Path(given).suffix:
-            raise DesiderataError(f"{given} is not a file: give one with a sentence a line.")
-        return given
-    try:
-        lines = Path(given).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DesiderataError(f"{given} cannot be read ({error}): give a text file, a sentence a line.") from None
-    said = re.compile(r"(\ban? )?<subject>" if kind == "object" else r"(\bin )?<subject>")
-    if not (sentences := [said.sub("{}", line.strip()) for line in lines if line.strip()]):
-        raise DesiderataError(f"{given} is empty: write a sentence a line, with {{}} for the subject.")
-    return sentences
 
 
 def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool, checked: Callable[[], None]) -> "Campaign":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desiderata.cli.output import called, count
+from desiderata.cli.output import called, command, count
 from desiderata.cli.taught import write_picture
 from desiderata.errors import DesiderataError
 
@@ -71,7 +71,7 @@ def how_to_pick(campaign: "Campaign", run: Path) -> list[str]:
     return [
         f"Round {number}: pick up to {most}.{click} at {whole}the pictures in {sheet.with_suffix('')}, one folder "
         "for each sentence:",
-        f"  {called('personalize', 'pick', run)} PICTURES  (such as 04/07 on the sheet, or a folder of copies; "
+        f"  {command('personalize', 'pick', run)} PICTURES  (such as 04/07 on the sheet, or a folder of copies; "
         "--none ends the run)",
     ]
 
@@ -95,6 +95,19 @@ def files_picked(campaign: "Campaign", pictures: Sequence[Path]) -> list[Path]:
     return files_among([_meant(campaign, path) for path in pictures])
 
 
+def cells_picked(campaign: "Campaign", query: "Query") -> list[str]:
+    """Return where on the sheet the pictures are that were picked for a query: "04/07"."""
+    from PIL import Image
+
+    from desiderata.campaign.images import digest_of
+    from desiderata.personalize.answers import candidates
+
+    picked = {answer.image for answer in campaign.answers if answer.query_id == query.id}
+    row = round(query.proposal.evidence["anchor"])
+    drawn = candidates(campaign, query).items()
+    return [f"{row:02d}/{column:02d}" for column, one in drawn if digest_of(Image.fromarray(one)) in picked]
+
+
 def open_queries(campaign: "Campaign") -> list[dict[str, Any]]:
     """Return the open queries with the files of their pictures, as JSON has them."""
     from desiderata.personalize.answers import candidate_files
@@ -115,6 +128,11 @@ def _meant(campaign: "Campaign", path: Path) -> Path:
     for place in places:
         if place.exists():
             return place
+    if all(query.round <= campaign.store.last_round() for query in campaign.queries):
+        raise DesiderataError(
+            f"{path} is not there, and nothing is drawn to pick from yet: "
+            f"`{command('personalize', 'run', campaign.path)}` draws."
+        )
     raise DesiderataError(
         f"{path} is not there: give a picture's row and column on the sheet, such as 04/07, or what the page writes."
     )

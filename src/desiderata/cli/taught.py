@@ -27,8 +27,13 @@ AtRound = Annotated[int | None, typer.Option("--round", min=0, help="After which
 NEEDED = ("accelerate", "diffusers", "peft")
 """The packages of the extra `personalize`."""
 
+AT_WORK = "work.lock"
+"""The file of a run that is there while a command learns or draws in it."""
+
 ROUNDS = 3
 """After the first, which is plain DreamBooth: four in all, as published."""
+
+OTHER_AT_WORK = "Another command is at work in {} at this moment."
 
 FIGURES = {"txt_aln": "TXT-ALN", "img_aln": "IMG-ALN", "dino_aln": "DINO-ALN", "ovf": "OVF"}
 """Figures of a round as both papers' tables call them."""
@@ -70,6 +75,37 @@ class Told:
     def decided(self, event: "Query | Round") -> None:
         """Note a step of `Campaign.run`."""
         self.round = getattr(event, "number", self.round - 1) + 1
+
+
+@contextmanager
+def at_work(run: Path, quiet: bool) -> "Iterator[tuple[Campaign, Told]]":
+    """Open a run as `opened` does, for a command that goes on with it; one of these at a time.
+
+    Yields:
+        As `opened`.
+
+    Raises:
+        DesiderataError: Another one is at work, or the run cannot be opened.
+    """
+    from desiderata.campaign.config import Config
+    from desiderata.claims import claimed
+
+    Config.read(run)  # nothing is made where there is no run
+    with claimed(run / AT_WORK) as alone:
+        if not alone:
+            raise DesiderataError(
+                f"{OTHER_AT_WORK.format(run)} Wait until it is done (`{command('personalize', 'status', run)}` "
+                "tells), or stop it."
+            )
+        with opened(run, quiet, lines=True) as found:
+            yield found
+
+
+def is_at_work(run: Path) -> bool:
+    """Return whether a command goes on with a run at this moment."""
+    from desiderata.claims import is_claimed
+
+    return is_claimed(run / AT_WORK)
 
 
 @contextmanager
@@ -165,12 +201,27 @@ def next_words(campaign: "Campaign", run: Path) -> str:
     last = campaign.store.last_round()
     if unlearnt_of_others(campaign):
         return f"Next: {command('personalize', 'ask', run)}"
-    if why_stopped(campaign) or (last >= 0 and not asks(campaign)):
+    if why_stopped(campaign):
+        return "\n".join([f"Next: {command('personalize', 'report', run)}", *after_all(campaign, run)])
+    if last >= 0 and not asks(campaign):
         return f"Next: {command('personalize', 'report', run)}"
     if last < ROUNDS or any(query.round > last for query in campaign.queries):
         return f"Next: {run_words(run, last + 1)}"
     more = command("personalize", "run", run, "--rounds", last + 1)
     return f"Next: {command('personalize', 'report', run)}, or another round: {more}"
+
+
+def after_all(campaign: "Campaign", run: Path) -> list[str]:
+    """Return how a run that Eq. 10 has ended while sentences were left goes on as another one; nothing for others."""
+    from desiderata.personalize.choosing import ALL_LEARNT
+
+    name = str(campaign.config.strategy.get("name", ""))
+    if not name.startswith("uncertainty") or why_stopped(campaign) in ("", ALL_LEARNT):
+        return []
+    branch = command("personalize", "branch", run, "NEW", "--round", campaign.store.last_round(), "--strategy")
+    return [
+        f"To go on all the same: `{branch} human` lets you pick, and `{branch} random` asks for sentences at random."
+    ]
 
 
 def run_words(run: Path, round: int, only: bool = False) -> str:

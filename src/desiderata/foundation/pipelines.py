@@ -135,6 +135,8 @@ def save_pipeline(pipeline: "StableDiffusionPipeline", folder: Path, add: Callab
             for config in stage.rglob("config.json"):
                 said = json.loads(config.read_text("utf-8"))
                 said.pop("_name_or_path", None)  # a place on this machine
+                if said.get("_class_name") == "AutoencoderTiny":
+                    said.pop("block_out_channels", None)  # which it writes, and does not know when it is loaded
                 config.write_text(json.dumps(said, indent=2) + "\n", "utf-8")
             as_umask_says(stage)
             stage.replace(folder)

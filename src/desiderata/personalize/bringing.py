@@ -51,7 +51,7 @@ def take_back(campaign: Campaign, query: str) -> Query:
 
     Args:
         campaign: A personalising campaign.
-        query: The id of the query.
+        query: The id of the query; "" where there is only one that can be meant.
 
     Returns:
         The query, open again.
@@ -68,9 +68,14 @@ def take_back(campaign: Campaign, query: str) -> Query:
         )
     if not known:
         raise DesiderataError("There is nothing to take back: nothing was told that is not learnt yet.")
+    if not query and len(known) == 1:
+        query = known[0]
     if query not in known:
-        named = f"For {query} nothing was told" if query else "Which query is meant was not said"
-        raise DesiderataError(f"{named}: give the id of one for which something was ({listed(known)}).")
+        if not query:
+            raise DesiderataError(f"Something was told for {listed(known)}: say which of these is meant.")
+        raise DesiderataError(
+            f"For {query} nothing was told: give the id of one for which something was ({listed(known)})."
+        )
     campaign.undo(query)
     return next(one for one in campaign.queries if one.id == query)
 

@@ -1,5 +1,6 @@
 """A generator that was taught, as a folder of its own that plain diffusers loads."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,12 @@ def write_pipeline(generator: Generator, folder: Path) -> None:
         generator.save(folder)
 
 
+def _trained(table: Mapping[str, Any]) -> dict[str, str | int]:
+    """Return by which settings a trainer learns, as far as it has them."""
+    known = {"steps": "steps of each round", "batch": "pictures in a step", "learning_rate": "learning rate"}
+    return {words: f"{table[name]:g}" for name, words in known.items() if name in table}
+
+
 def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_only: bool) -> GeneratorCard:
     closed, base = campaign.rounds[number], learner.teacher.base
     name = learner.teacher.trainer.name
@@ -97,8 +104,10 @@ def _card(campaign: Campaign, learner: PersonalizeLearner, number: int, learnt_o
             "strategy": THEN.join(name for _, name in asked_by(campaign, number)),
             "round": number,
             "seed": campaign.config.seed,
+            **_trained(campaign.config.trainer),
+            "shown in the pictures": "; ".join(learner.subject.settings),
             "judged by": ", ".join(map(base_of, judges)),
-            **({"learning rate": f"{pace:.3g} times the trainer's"} if pace != 1 else {}),
+            **({"learning rate in this round": f"{pace:.3g} times as much"} if pace != 1 else {}),
         },
         sampling={"num_inference_steps": base.sampling.steps, "guidance_scale": base.sampling.guidance},
         solver=SOLVERS[base.sampling.solver] or "",

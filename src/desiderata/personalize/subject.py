@@ -138,7 +138,7 @@ class Subject:
 
     def said(self, sentence: str) -> str:
         """Return what somebody typed with the subject's own words in place of "<subject>" or "{}"."""
-        return self.prompt(sentence.replace(SAID, self.named()))
+        return self.prompt(re.sub(SAID, lambda _: self.named(), sentence, flags=re.IGNORECASE))
 
     def captions(self, references: int) -> list[str]:
         """Return the caption of every reference picture, in their order.

@@ -155,18 +155,27 @@ class _Reading:
 
 
 def _phrases(text: str, sentence: str | None = None) -> Iterator[tuple[str, _Phrase]]:
-    table, longest = _table()
-    words = _WORD.findall(text.lower().replace("there's", "there is"))
+    words = _words(text)
     at = 0
     while at < len(words):
-        for length in range(longest.get(words[at], 0), 0, -1):
-            candidate = " ".join(words[at : at + length])
-            if (phrase := table.get(candidate)) is not None:
-                yield candidate, phrase
-                at += length
-                break
-        else:
-            raise _unknown(words[at:], text if sentence is None else sentence)
+        if (found := _phrase_at(words, at)) is None:
+            raise _unknown(words, at, text if sentence is None else sentence)
+        yield found
+        at += len(found[0].split())
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower().replace("there's", "there is"))
+
+
+def _phrase_at(words: list[str], at: int) -> tuple[str, _Phrase] | None:
+    """Return the longest phrase that begins at a word, and None where none does."""
+    table, longest = _table()
+    for length in range(longest.get(words[at], 0), 0, -1):
+        candidate = " ".join(words[at : at + length])
+        if (phrase := table.get(candidate)) is not None:
+            return candidate, phrase
+    return None
 
 
 @cache
@@ -236,21 +245,31 @@ def knows(word: str) -> bool:
     return word.lower() in _vocabulary()
 
 
+def unknown_words(sentence: str) -> list[str]:
+    """Return the words of a sentence that have a meaning in no sentence of this world, in their order."""
+    return [word for word in dict.fromkeys(_words(sentence)) if not knows(word)]
+
+
 @cache
 def _vocabulary() -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for words in _table()[0] for word in words.split()))
 
 
-def _unknown(words: list[str], sentence: str) -> CannotParse:
+def _unknown(words: list[str], at: int, sentence: str) -> CannotParse:
     # The first word that no phrase has is to blame: "in the jungle" is refused for the jungle and not for "in".
-    word = next((word for word in words[:4] if word not in _vocabulary()), words[0])
+    place = next((i for i in range(at, min(at + 4, len(words))) if words[i] not in _vocabulary()), at)
+    word = words[place]
     if word in TOO_MANY or word.isdecimal():
         return CannotParse(word, sentence, f"a picture holds at most {MOST_OBJECTS} objects; write one, two or three")
     if word in COLOURS:
         return CannotParse(word, sentence, f"only a background has a colour; write 'on a {word} background'")
     telling = [known for known in _vocabulary() if len(known) > 2]  # "to" is no help with "toy"
-    if word not in _vocabulary() and (near := get_close_matches(word, telling, 1, 0.75)):
-        return CannotParse(word, sentence, f"the Moji world has no such word; write {near[0]!r} if you meant that")
+    if word not in _vocabulary():
+        for near in get_close_matches(word, telling, 3, 0.75):
+            found = _phrase_at([*words[:place], near, *words[place + 1 :]], at)
+            if found and near in found[0].split():  # a word of a longer phrase alone would be refused, too
+                reason = f"the Moji world has no such word; write {near!r} if you meant that"
+                return CannotParse(word, sentence, reason)
     return CannotParse(
         word,
         sentence,

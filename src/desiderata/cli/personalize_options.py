@@ -1,0 +1,109 @@
+"""Which options of `desiderata personalize new` go together, and what they stand for."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from desiderata.cli.expectations import BUNDLED
+from desiderata.errors import DesiderataError
+
+IDLE = {
+    "dreambooth": ("k", "samples", "rate"),
+    "dreambooth-equal-steps": ("samples", "rate"),
+    "dreambooth-lower-rate": ("k", "rate"),
+    **dict.fromkeys(("random", "human", "clip-feedback", "uncertainty"), ("rate",)),
+}
+"""Options of choosing that a strategy has no use for."""
+
+
+def check_chooses(strategy: str, **said: Any) -> None:
+    """Refuse an option of choosing that would do nothing.
+
+    Args:
+        strategy: Its name.
+        **said: The options, None for what was not said.
+
+    Raises:
+        DesiderataError: There is one.
+    """
+    idle = next((name for name in table(**said) if name in IDLE.get(strategy, ())), "")
+    if idle == "rate" and not strategy.startswith("dreambooth"):
+        raise DesiderataError(f"--rate is that of balance, which {strategy} is without: take {strategy}-balance.")
+    if idle:
+        raise DesiderataError(f"--{idle} makes no difference to the strategy {strategy}: leave it out.")
+
+
+def check_class_pictures(kind: str, number: int | None, folder: Path | None) -> None:
+    """Refuse class pictures that are not there, or that a style would have.
+
+    Raises:
+        DesiderataError: There are some.
+    """
+    if folder is not None and not folder.is_dir():
+        raise DesiderataError(f"--class-images: {folder} is not a folder: give one with other things of the class.")
+    if kind == "style" and (number or folder):
+        raise DesiderataError("Class pictures go with an object, and a style has none: leave them out.")
+
+
+def check_learns(trainer: str, **said: Any) -> None:
+    """Refuse an option of training for what trains nothing.
+
+    Args:
+        trainer: Its name.
+        **said: The options, None for what was not said.
+
+    Raises:
+        DesiderataError: There is one.
+    """
+    if trainer == "ip-adapter" and (given := next(iter(table(**said)), "")):
+        raise DesiderataError(
+            f"--{given.replace('_', '-')} is of training, and ip-adapter trains nothing: leave it out."
+        )
+
+
+def table(**said: Any) -> dict[str, Any]:
+    """Return what was said, for `campaign.toml`; what was not has its usual value."""
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def unless(value: str, usual: str) -> str | None:
+    """Return a value, and None for the usual one."""
+    return None if value == usual else value
+
+
+def adapter_for(trainer: str, adapter: str | None, model: str) -> str | None:
+    """Return where the adapter lies that a trainer applies, found from anywhere; None for that of the bundled model.
+
+    Raises:
+        DesiderataError: One is lacking, or nobody asked for it.
+    """
+    if adapter is not None and trainer != "ip-adapter":
+        raise DesiderataError("--adapter goes with --trainer ip-adapter: give both, or neither.")
+    if adapter is None and trainer == "ip-adapter" and model != BUNDLED:
+        raise DesiderataError(
+            f"--trainer ip-adapter needs an adapter that was trained for {model}: give its directory, hub id or file "
+            "with --adapter, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors for Stable Diffusion 1.x."
+        )
+    from desiderata.foundation.registry import lasting
+
+    return adapter and lasting(adapter)
+
+
+def sentences(given: str | None, kind: str) -> str | list[str] | None:
+    """Return a name as it is, and the lines of a file as templates, in which <subject> stands for the slot, too.
+
+    Raises:
+        DesiderataError: The file cannot be read, is empty, or is not there.
+    """
+    if given is None or not Path(given).is_file():
+        if given and Path(given).suffix:
+            raise DesiderataError(f"{given} is not a file: give one with a sentence a line.")
+        return given
+    try:
+        lines = Path(given).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DesiderataError(f"{given} cannot be read ({error}): give a text file, a sentence a line.") from None
+    said = re.compile(r"(\ban? )?<subject>" if kind == "object" else r"(\bin )?<subject>", re.IGNORECASE)
+    if not (templates := [said.sub("{}", line.strip()) for line in lines if line.strip()]):
+        raise DesiderataError(f"{given} is empty: write a sentence a line, with {{}} for the subject.")
+    return templates
