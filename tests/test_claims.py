@@ -1,12 +1,15 @@
 """What a claim keeps others from, and how it ends."""
 
+import errno
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
-from desiderata.claims import claimed
+import pytest
+
+from desiderata.claims import claimed, is_claimed
 
 HOLDS = """
 import sys, time
@@ -48,6 +51,69 @@ def test_one_that_waits_has_it_in_the_end(tmp_path: Path):
         one.join()
     assert order == [("first", True), *[("waited", True), ("done", True)] * 3]
     assert not path.exists()
+
+
+HURRIES = """
+import sys, time
+from pathlib import Path
+from desiderata.claims import claimed
+place, end, done = Path(sys.argv[1]), time.monotonic() + 2, 0
+while time.monotonic() < end:
+    with claimed(place / "work.lock", wait=done % 2 == 0) as alone:
+        if alone:
+            (place / "inside").mkdir()  # fails where another one is
+            time.sleep(0.001)
+            (place / "inside").rmdir()
+            done += 1
+print(done)
+"""
+
+
+def test_several_processes_never_have_it_at_once(tmp_path: Path):
+    words = [sys.executable, "-c", HURRIES, str(tmp_path)]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for one in running:
+        out, err = one.communicate()
+        assert (one.returncode, err) == (0, "")
+        assert int(out) > 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whether_it_is_claimed_is_asked_without_a_trace(tmp_path: Path):
+    path = tmp_path / "work.lock"
+    assert not is_claimed(path)
+    assert not is_claimed(tmp_path / "nowhere" / "work.lock")
+    assert list(tmp_path.iterdir()) == []
+    with claimed(path):
+        assert is_claimed(path)
+        assert is_claimed(path), "it is asked and not taken"
+    path.touch()  # as a kill leaves it
+    assert not is_claimed(path)
+    assert path.exists()
+
+
+def test_where_a_file_system_has_no_locks_nobody_is_kept_from_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuses(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuses)
+    with claimed(tmp_path / "work.lock") as first, claimed(tmp_path / "work.lock", wait=True) as second:
+        assert (first, second) == (True, True)
+        assert not is_claimed(tmp_path / "work.lock")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_work_is_raised_as_it_is(tmp_path: Path):
+    with (
+        pytest.raises(ValueError, match="of the work") as error,
+        claimed(tmp_path / "work.lock"),
+        claimed(tmp_path / "work.lock"),
+    ):
+        raise ValueError("of the work")
+    assert error.value.__context__ is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_that_is_killed_holds_nothing_any_more(tmp_path: Path):

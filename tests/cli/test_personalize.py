@@ -17,7 +17,7 @@ from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.loop import Campaign
 from desiderata.claims import claimed
-from desiderata.cli import demo_generator, main, personalize_new, taught
+from desiderata.cli import demo_generator, main, personalize_again, personalize_new, taught
 from desiderata.cli.expectations import before_learning
 from desiderata.cli.progress import stages
 from desiderata.foundation.generator import load_generator
@@ -57,7 +57,11 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def made(*more: str) -> list[str]:
-    return [*NEW, *QUICK, "--model", "painter", "--encoder", "judge", *more]
+    quick = list(QUICK)
+    if "random" in more:  # which draws one picture of each
+        at = quick.index("--samples")
+        del quick[at : at + 2]
+    return [*NEW, *quick, "--model", "painter", "--encoder", "judge", *more]
 
 
 def history(run: str = "run") -> str:
@@ -211,8 +215,47 @@ def test_who_takes_back_what_is_learnt_at_the_moment_is_told_so(call: Call, caps
     with claimed(Path("run") / taught.AT_WORK):
         assert main(["personalize", "undo", "run"]) == 0
     out = capsys.readouterr().out
-    assert "Another command is at work in run at this moment. If it learns what was taken back, it says so in " in out
+    assert (
+        "Another command is at work in run at this moment. Where it is learning this, it does that round again."
+        in out
+    )
     assert out.endswith("Taken back: it is open again.\n")
+
+
+def test_a_run_that_is_made_is_at_work(call: Call, monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[bool, int]] = []
+    fit = PersonalizeLearner.fit
+
+    def look(self, *arguments) -> None:
+        seen.append((taught.is_at_work(Path("run")), call("personalize", "run", "run")[0]))
+        fit(self, *arguments)
+
+    monkeypatch.setattr(PersonalizeLearner, "fit", look)
+    assert call(*made())[0] == 0
+    assert seen == [(True, 2)]
+    assert not taught.is_at_work(Path("run"))
+
+
+@pytest.mark.parametrize("words", [("run", "run", "--rounds", "1"), ("ask", "run")])
+def test_what_is_taken_back_while_it_is_learnt_is_said(
+    words: tuple[str, ...], call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    assert call(*made("--strategy", "random", "--k", "2"))[0] == 0
+    first, second = [one["id"] for one in call("personalize", "ask", "run")[1]["queries"]]
+    Image.fromarray(np.full((9, 9, 3), 7, np.uint8)).save("mine.png")
+    assert call("personalize", "tell", "run", first, "mine.png")[0] == 0
+    assert call("personalize", "skip", "run", second, "--reason", "none")[0] == 0
+    fit, taken = PersonalizeLearner.fit, []
+
+    def meanwhile(self, *arguments) -> None:
+        fit(self, *arguments)
+        if not taken:
+            taken.append(Campaign.open("run").undo(first))
+
+    monkeypatch.setattr(PersonalizeLearner, "fit", meanwhile)
+    capsys.readouterr()
+    assert main(["personalize", *words]) == 0
+    assert f"Taken back meanwhile, and not learnt as it was: {first}.\n" in capsys.readouterr().err
 
 
 def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Capture):
@@ -224,11 +267,20 @@ def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Captur
     for words in (["run", "run"], ["status", "run"], ["ask", "run"]):
         assert main(["personalize", *words]) == 0
         assert capsys.readouterr().out.endswith(f"Next: desiderata personalize report run\n{ways}\n")
-    status, said = call("personalize", "tell", "run", "r001-q01", "photos/0.png")
-    assert (status, said["error"].startswith("run asks for nothing any more. ")) == (2, True)
-    assert said["error"].endswith(ways)
+    for told in (["tell", "run", "r001-q01", "photos/0.png"], ["skip", "run", "r001-q01", "--reason", "none"]):
+        status, said = call("personalize", *told)
+        assert (status, said["error"].startswith("run asks for nothing any more. ")) == (2, True)
+        assert said["error"].endswith(ways)
     assert call("personalize", "branch", "run", "other", "--round", "0", "--strategy", "random")[0] == 0
     assert len(call("personalize", "ask", "other")[1]["queries"]) == 4
+
+
+def test_a_report_tells_no_command_that_is_refused(call: Call):
+    assert call(*made("--strategy", "human"))[0] == 0
+    path = Path("run/campaign.toml")
+    path.write_text(path.read_text().replace('name = "human"', 'name = "human"\nrate = 0.01'))  # as Python allows
+    told = personalize_again.commands(Campaign.open("run"))
+    assert "--strategy human --k 1 --samples 3 --trainer" in told
 
 
 @pytest.mark.parametrize(
@@ -240,6 +292,7 @@ def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Captur
             "--rate",
             "--rate makes no difference to the strategy dreambooth-lower-rate: leave",
         ),
+        ("random", "--samples", "--samples makes no difference to the strategy random: leave it out."),
         ("human", "--rate", "--rate is that of balance, which human is without: take human-balance."),
         (
             "uncertainty",
@@ -310,6 +363,7 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert out.endswith("No picture was picked in the round before.\nNext: desiderata personalize report run\n")
     said = call("personalize", "run", "run", "--rounds", "9")[1]
     assert (said["open"], said["stopped"]) == ([], "No picture was picked in the round before.")
+    assert "nosuch.png is not there: give" in call("personalize", "pick", "run", "nosuch.png")[1]["error"]
 
 
 def clicked(page: Path) -> list[str]:
@@ -486,7 +540,7 @@ def test_picking_none_may_be_stopped_too(call: Call, monkeypatch: pytest.MonkeyP
 
 
 def test_after_the_usual_rounds_another_one_is_offered(call: Call, capsys: Capture):
-    assert call(*made("--strategy", "random", "--samples", "1"))[0] == 0
+    assert call(*made("--strategy", "random"))[0] == 0
     assert len(call("personalize", "run", "run")[1]["rounds"]) == 4
     capsys.readouterr()
     assert main(["personalize", "status", "run"]) == 0
@@ -786,10 +840,9 @@ def test_the_bundled_generator_says_what_it_knows(call: Call, capsys: Capture):
         assert call("personalize", "sample", "run", sentence, "-n", "1")[1]["warning"] is None
     status, said = call("personalize", "sample", "run", " ")
     assert (status, said["error"].startswith("A sentence is empty")) == (2, True)
-    status, said = call("personalize", "sample", "run", "a <toy> in the snow")
-    assert (status, said["error"]) == (
-        2,
-        "<toy> in 'a <toy> in the snow' stands for nothing: write <subject> for what was learnt.",
+    warning = call("personalize", "sample", "run", "a <toy> in the snow", "-n", "1")[1]["warning"]
+    assert warning.startswith(
+        "'a <toy> in the snow' was drawn without the subject: write <subject> where it belongs."
     )
 
 

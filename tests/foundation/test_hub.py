@@ -60,7 +60,9 @@ def test_a_name_that_nothing_can_have_is_no_network_either(monkeypatch: pytest.M
 
 def test_a_generator_without_safetensors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     hub = FakeHub(monkeypatch, tmp_path, {"owner/model": weights("diffusion_pytorch_model.bin")})
-    with pytest.raises(DesiderataError, match="owner/model has no weights as safetensors, and pickles") as error:
+    with pytest.raises(
+        DesiderataError, match="owner/model has no weights as safetensors in full precision, and"
+    ) as error:
         load_generator("owner/model")
     assert "save_pretrained" in said(error)
     assert not isinstance(error.value, OutOfReach)
@@ -83,6 +85,34 @@ def test_a_generator_in_half_precision_only_is_loaded_in_float32(monkeypatch: py
             assert model.dtype == torch.float32
             for (key, value), kept in zip(model.state_dict().items(), original.state_dict().values(), strict=True):
                 assert torch.equal(value, kept.to(value.dtype)), f"{part} {key}"
+
+
+def test_a_generator_in_half_precision_is_found_again_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    pipeline, _ = load_pipeline(str(tiny_pipeline(tmp_path / "whole")))
+    pipeline.to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    FakeHub(monkeypatch, tmp_path / "cache", {"owner/model": files_of(tmp_path / "half")})
+    fetched, _ = load_pipeline("owner/model")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    again, _ = load_pipeline("owner/model")
+    assert torch.equal(again.unet.conv_out.weight, fetched.unet.conv_out.weight)
+
+
+def test_a_network_that_fails_on_the_way_is_not_put_down_to_the_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    asked: list[str | None] = []
+
+    def download(name: str, *, use_safetensors: bool, variant: str | None = None) -> str:
+        asked.append(variant)
+        if variant:
+            raise httpx2.ConnectError("connection reset")
+        raise OSError("Could not find the necessary `safetensors` weights")
+
+    FakeHub(monkeypatch, tmp_path / "cache", {"owner/model": {}})
+    monkeypatch.setattr("diffusers.StableDiffusionPipeline.download", download)
+    with pytest.raises(OutOfReach, match="owner/model could not be fetched from the model hub: connection reset"):
+        load_pipeline("owner/model")
+    assert asked == [None, "fp16"]
 
 
 def test_an_encoder_of_pickles(clip: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -211,8 +211,8 @@ def run_plan(plan: Plan, out: Path, processes: int = 1, progress: Report | None 
     """Run every cell that has no result yet.
 
     Cells of one subject and seed run one after the other, since what they learn from the references alone is learnt
-    once for all of them. Several calls may share a folder, also of several machines: each takes up subjects and seeds
-    that no other is at work on, and waits for those that are left.
+    once for all of them. Several calls may share a folder, also of several machines where its file system has locks:
+    each takes up subjects and seeds that no other is at work on, and waits for those that are left.
 
     Args:
         plan: The experiment.
@@ -291,6 +291,10 @@ def _run_group(
     """Run the cells of a subject and seed, unless another process does and this one is not to wait for it."""
     tell = report or (lambda _done, _what: None)
     memo = _memo(out, group[0])
+    if wait:
+        tell(
+            _there(group, out), f"{group[0].subject}, {group[0].seed}: waiting for another call that is at work on it"
+        )
     with claimed(out / "cells" / f".{memo.name}.lock", wait=wait) as alone:
         if alone:
             for cell in group:

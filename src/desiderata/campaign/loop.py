@@ -55,6 +55,7 @@ class Campaign(Known):
         strategy: Strategy[Any],
         seed: int = 0,
         config: Config | None = None,
+        settle: bool = True,
     ) -> "Campaign":
         """Make the directory of a new campaign in one step, fit the learner on what it holds, record round 0.
 
@@ -64,6 +65,7 @@ class Campaign(Known):
             strategy: What decides on the queries.
             seed: Seeds everything; that of `config` when one is given.
             config: Names the parts, so that `open` can build them.
+            settle: Whether to fit at once; otherwise the first `settle`, `ask` or `run` does.
 
         Returns:
             The campaign, ready to ask.
@@ -86,7 +88,8 @@ class Campaign(Known):
             store = make_run(run, config, start)
         campaign = cls(store, config, learner, strategy)
         campaign._checked = True
-        campaign.settle()
+        if settle:
+            campaign.settle()
         return campaign
 
     @classmethod

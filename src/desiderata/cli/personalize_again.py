@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.branch import branched, own_name, shared_rounds
 from desiderata.cli.output import command
+from desiderata.cli.personalize_options import IDLE
 from desiderata.cli.taught import by_hand
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _new(config: "Config", name: str) -> str:
     for table, own in ((config.strategy, "strategy"), (config.trainer, "trainer")):
         words += [f"--{own}", table["name"]]
         for key in ("k", "samples", "rate", "steps", "learning_rate", "prior", "class_pictures", "adapter"):
-            words += [f"--{key.replace('_', '-')}", table[key]] if key in table else []
+            idle = own == "strategy" and key in IDLE.get(table["name"], ())
+            words += [f"--{key.replace('_', '-')}", table[key]] if key in table and not idle else []
     for key in ("anchors", "test"):
         given = prompts.get(key)
         words += [f"--{key}", given if isinstance(given, str) else f"{key}.txt"] if given else []

@@ -142,6 +142,7 @@ def skip(
 
     campaign = Campaign.open(run)
     _check_asks(campaign)
+    _check_goes_on(campaign, query)
     record_skip(campaign, query, reason, json, "personalize")
 
 
@@ -178,7 +179,7 @@ def undo(
     for one in withdrawn:
         print(f"  {one.id}  {one.text}")
     if is_at_work(run):
-        print(f"{OTHER_AT_WORK.format(run)} If it learns what was taken back, it says so in the end.")
+        print(f"{OTHER_AT_WORK.format(run)} Where it is learning this, it does that round again.")
     if not picked:
         print("Taken back: it is open again.")
         return

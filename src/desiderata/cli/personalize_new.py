@@ -20,7 +20,7 @@ from desiderata.cli.personalize_options import (
     unless,
 )
 from desiderata.cli.progress import stages
-from desiderata.cli.taught import Told, asks, at_work, check_installed, figures
+from desiderata.cli.taught import Told, alone, asks, at_work, check_installed, figures
 from desiderata.cli.unfinished import unfinished
 
 if TYPE_CHECKING:
@@ -258,4 +258,7 @@ def _made(run: Path, images: Path, wanted: dict[str, Any], quiet: bool, checked:
     with stages("Getting ready", quiet, lines=True) as show:
         from desiderata.personalize.quickstart import new_campaign
 
-        return new_campaign(run, images, **wanted, progress=Told(show), checked=checked)
+        campaign = new_campaign(run, images, **wanted, progress=Told(show), checked=checked, settle=False)
+        with alone(run):
+            campaign.settle()
+        return campaign

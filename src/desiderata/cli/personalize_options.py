@@ -11,7 +11,8 @@ IDLE = {
     "dreambooth": ("k", "samples", "rate"),
     "dreambooth-equal-steps": ("samples", "rate"),
     "dreambooth-lower-rate": ("k", "rate"),
-    **dict.fromkeys(("random", "human", "clip-feedback", "uncertainty"), ("rate",)),
+    "random": ("samples", "rate"),
+    **dict.fromkeys(("human", "clip-feedback", "uncertainty"), ("rate",)),
 }
 """Options of choosing that a strategy has no use for."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.output import called, command, count
-from desiderata.cli.taught import write_picture
+from desiderata.cli.taught import why_stopped, write_picture
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def _meant(campaign: "Campaign", path: Path) -> Path:
     for place in places:
         if place.exists():
             return place
-    if all(query.round <= campaign.store.last_round() for query in campaign.queries):
+    drawn = any(query.round > campaign.store.last_round() for query in campaign.queries)
+    if not drawn and not why_stopped(campaign):
         raise DesiderataError(
             f"{path} is not there, and nothing is drawn to pick from yet: "
             f"`{command('personalize', 'run', campaign.path)}` draws."

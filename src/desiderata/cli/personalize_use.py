@@ -1,6 +1,5 @@
 """`desiderata personalize sample | export | report`: using and looking at a generator that was taught."""
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,9 +51,9 @@ def sample(
     JSON: run, round, pictures [{file (null where the safety checker blacked it out), prompt, seed, blanked}], sheet
     (null without one), warning (null where there is none).
     """
+    _check_said(prompts)
     folder = out or run / "samples"
     _check_places(run, folder, sheet)
-    _check_said(run, prompts)
     with opened(run, json) as (campaign, told):
         from desiderata.personalize.subject import Subject
 
@@ -172,22 +171,14 @@ def report(
         print(f"Written: {path}")
 
 
-def _check_said(run: Path, prompts: Sequence[str]) -> None:
+def _check_said(prompts: Sequence[str]) -> None:
     """Refuse to draw what nobody asked for.
 
     Raises:
-        DesiderataError: A sentence is empty, or has another word in angle brackets than that for the subject.
+        DesiderataError: A sentence is empty.
     """
-    from desiderata.campaign.config import Config
-    from desiderata.personalize.subject import SAID, Subject
-
     if not all(prompt.strip() for prompt in prompts):
         raise DesiderataError('A sentence is empty: say what to draw, such as "a <subject> in the snow".')
-    subject = Subject.read(Config.read(run).subject)
-    for prompt in prompts:
-        for word in re.findall("<[^<>]*>", prompt):
-            if word.lower() != SAID and word not in subject.placeholder:
-                raise DesiderataError(f"{word} in {prompt!r} stands for nothing: write {SAID} for what was learnt.")
 
 
 def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ NEEDED = ("accelerate", "diffusers", "peft")
 """The packages of the extra `personalize`."""
 
 AT_WORK = "work.lock"
-"""The file of a run that is there while a command learns or draws in it."""
+"""The file of a run that is there while `new`, `run`, `pick` or `ask` goes on with it."""
 
 ROUNDS = 3
 """After the first, which is plain DreamBooth: four in all, as published."""
@@ -78,8 +79,29 @@ class Told:
 
 
 @contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Keep other commands from going on with a run.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DesiderataError: One is at work.
+    """
+    from desiderata.claims import claimed
+
+    with claimed(run / AT_WORK) as mine:
+        if not mine:
+            raise DesiderataError(
+                f"{OTHER_AT_WORK.format(run)} Wait until it is done (`{command('personalize', 'status', run)}` "
+                "tells), or stop it."
+            )
+        yield
+
+
+@contextmanager
 def at_work(run: Path, quiet: bool) -> "Iterator[tuple[Campaign, Told]]":
-    """Open a run as `opened` does, for a command that goes on with it; one of these at a time.
+    """Open a run as `opened` does, for a command that goes on with it, and say what is taken back meanwhile.
 
     Yields:
         As `opened`.
@@ -88,17 +110,15 @@ def at_work(run: Path, quiet: bool) -> "Iterator[tuple[Campaign, Told]]":
         DesiderataError: Another one is at work, or the run cannot be opened.
     """
     from desiderata.campaign.config import Config
-    from desiderata.claims import claimed
 
     Config.read(run)  # nothing is made where there is no run
-    with claimed(run / AT_WORK) as alone:
-        if not alone:
-            raise DesiderataError(
-                f"{OTHER_AT_WORK.format(run)} Wait until it is done (`{command('personalize', 'status', run)}` "
-                "tells), or stop it."
-            )
-        with opened(run, quiet, lines=True) as found:
-            yield found
+    with alone(run):
+        with opened(run, quiet, lines=True) as (campaign, told):
+            before = len(campaign.withdrawals)
+            yield campaign, told
+        late = dict.fromkeys(one.query_id for one in campaign.withdrawals[before:])
+        if late and not quiet:
+            print(f"Taken back meanwhile, and not learnt as it was: {', '.join(late)}.", file=sys.stderr)
 
 
 def is_at_work(run: Path) -> bool:
@@ -212,11 +232,11 @@ def next_words(campaign: "Campaign", run: Path) -> str:
 
 
 def after_all(campaign: "Campaign", run: Path) -> list[str]:
-    """Return how a run that Eq. 10 has ended while sentences were left goes on as another one; nothing for others."""
-    from desiderata.personalize.choosing import ALL_LEARNT
+    """Return how a run of uncertainty that Eq. 10 has ended goes on as another one; nothing where none could."""
+    from desiderata.personalize.looking import stopped
 
-    name = str(campaign.config.strategy.get("name", ""))
-    if not name.startswith("uncertainty") or why_stopped(campaign) in ("", ALL_LEARNT):
+    name, end = str(campaign.config.strategy.get("name", "")), stopped(campaign)
+    if not name.startswith("uncertainty") or end is None or not any(one.usable for one in end.directions):
         return []
     branch = command("personalize", "branch", run, "NEW", "--round", campaign.store.last_round(), "--strategy")
     return [

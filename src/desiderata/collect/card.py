@@ -29,7 +29,8 @@ class Card:
         probe: Length d, what that makes of `features.probe_picture()`, by which it is known again.
         head: Parameters of `HeadClassifier`.
         figures: What the classifier was worth when it was fitted.
-        campaign: Where it comes from: round, strategy, seed, and how many examples of which part.
+        campaign: Where it comes from: round, strategy, seed, and how many examples of which part; where it has
+            learnt the validation examples, too, as `without_validation` the figures of the one that had not.
 
     Raises:
         DesiderataError: Something of it cannot be meant.

@@ -6,7 +6,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,8 @@ from transformers.utils import logging as transformers_logging
 
 from desiderata.errors import DesiderataError
 from desiderata.files import as_umask_says, stage_folder
-from desiderata.foundation.registry import NoSafetensors, load_pretrained, locate
+from desiderata.foundation.hub import lacks_safetensors
+from desiderata.foundation.registry import load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 if TYPE_CHECKING:
@@ -185,10 +186,20 @@ def _folder(name: str, diffusers: ModuleType) -> Path:
     download = partial(diffusers.StableDiffusionPipeline.download, use_safetensors=True)
     try:
         return Path(load_pretrained(download, name))
-    except NoSafetensors as error:
-        with suppress(DesiderataError):
-            return Path(load_pretrained(partial(download, variant=HALF), name))
-        raise error
+    except DesiderataError as error:
+        if not _lacks_safetensors(error):
+            raise
+        in_full = error
+    try:
+        return Path(load_pretrained(partial(download, variant=HALF), name))
+    except DesiderataError as error:
+        if _lacks_safetensors(error):
+            raise in_full from error
+        raise
+
+
+def _lacks_safetensors(error: DesiderataError) -> bool:
+    return isinstance(error.__cause__, Exception) and lacks_safetensors(error.__cause__)
 
 
 def _listed(folder: Path) -> dict[str, str]:

@@ -19,10 +19,6 @@ class OutOfReach(DesiderataError):
     """A model is not here, and cannot be fetched."""
 
 
-class NoSafetensors(DesiderataError):
-    """A model on the hub has weights in no format that is loaded."""
-
-
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """One name in the registry.
@@ -200,8 +196,7 @@ def _check_fetched(source: str, error: Exception, reached: bool) -> None:
 
     Raises:
         OutOfReach: The hub cannot be reached, does not have it or does not give it out.
-        NoSafetensors: It has no weights that can be read.
-        DesiderataError: It lacks another file.
+        DesiderataError: It has no weights that can be read, or lacks another file.
     """
     if why := refusal(error):
         raise OutOfReach(
@@ -209,10 +204,10 @@ def _check_fetched(source: str, error: Exception, reached: bool) -> None:
             "accept its licence on its page there and log in with `hf auth login`."
         ) from error
     if reached and lacks_safetensors(error):
-        raise NoSafetensors(
-            f"{source} has no weights as safetensors, and pickles (.bin, .ckpt), which may run anything, are not "
-            "loaded: give one that has them, or load it with plain diffusers or transformers, call save_pretrained, "
-            "and give the path of that directory."
+        raise DesiderataError(
+            f"{source} has no weights as safetensors in full precision, and pickles (.bin, .ckpt), which may run "
+            "anything, are not loaded: give one that has them, or load it with plain diffusers or transformers "
+            '(variant="fp16" where it has no others), call save_pretrained, and give the path of that directory.'
         ) from error
     if reached and (file := lacking(error)):
         raise DesiderataError(

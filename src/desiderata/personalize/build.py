@@ -29,6 +29,7 @@ def create(
     memo: Path | None = None,
     progress: Progress | None = None,
     checked: Callable[[], None] | None = None,
+    settle: bool = True,
 ) -> Campaign:
     """Make the campaign that `config` names: read the references, learn them, measure, record.
 
@@ -42,6 +43,7 @@ def create(
         memo: A folder for weights and pictures by what they come from, which campaigns share; none by default.
         progress: Told what takes time.
         checked: Called when nothing wrong was found in what is asked for, before models are loaded.
+        settle: Whether to learn at once; otherwise the first `settle`, `ask` or `run` does.
 
     Returns:
         The campaign.
@@ -61,7 +63,7 @@ def create(
     learner = _learner(config, asked, references, models, FolderBlobs(path.absolute()), memo, progress)
     if learner.second:
         learner.second()  # one that cannot be loaded is better known now than after the first lesson
-    return Campaign.create(path, learner=learner, strategy=asked.strategy, config=config)
+    return Campaign.create(path, learner=learner, strategy=asked.strategy, config=config, settle=settle)
 
 
 def open_run(

@@ -47,6 +47,7 @@ def new_campaign(
     memo: Path | None = None,
     progress: Progress | None = None,
     checked: Callable[[], None] | None = None,
+    settle: bool = True,
 ) -> Campaign:
     """Teach a generator a subject from a few pictures, and make the campaign in which it learns on.
 
@@ -82,6 +83,7 @@ def new_campaign(
         memo: A folder for weights and pictures by what they come from, which campaigns share.
         progress: Told what takes time.
         checked: Called when nothing wrong was found in what is asked for, before models are loaded.
+        settle: Whether to learn at once; otherwise the first `settle`, `ask` or `run` does.
 
     Returns:
         The campaign, ready to ask.
@@ -122,7 +124,7 @@ def new_campaign(
             **({"second_encoder": lasting(second_encoder)} if second_encoder else {}),
         },
     )
-    return create(Path(path), config, models=models, memo=memo, progress=progress, checked=checked)
+    return create(Path(path), config, models=models, memo=memo, progress=progress, checked=checked, settle=settle)
 
 
 def _plain(names: str | Sequence[str]) -> str | list[str]:

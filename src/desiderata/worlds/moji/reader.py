@@ -265,11 +265,14 @@ def _unknown(words: list[str], at: int, sentence: str) -> CannotParse:
         return CannotParse(word, sentence, f"only a background has a colour; write 'on a {word} background'")
     telling = [known for known in _vocabulary() if len(known) > 2]  # "to" is no help with "toy"
     if word not in _vocabulary():
+        phrases = {}
         for near in get_close_matches(word, telling, 3, 0.75):
             found = _phrase_at([*words[:place], near, *words[place + 1 :]], at)
             if found and near in found[0].split():  # a word of a longer phrase alone would be refused, too
-                reason = f"the Moji world has no such word; write {near!r} if you meant that"
-                return CannotParse(word, sentence, reason)
+                phrases[near] = len(found[0].split())
+        if phrases:
+            near = max(phrases, key=lambda one: phrases[one])  # "next" of "enxt to", and not "tent"
+            return CannotParse(word, sentence, f"the Moji world has no such word; write {near!r} if you meant that")
     return CannotParse(
         word,
         sentence,
