@@ -15,7 +15,8 @@ from contracts.tiny_clip import tiny_clip
 from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.bench import personalize as bench
 from desiderata.bench.personalize import Cell, Plan, run_cell, run_plan
-from desiderata.bench.personalize_cell import Ground, run_task
+from desiderata.bench.personalize_cell import run_task
+from desiderata.bench.personalize_ground import Ground
 from desiderata.bench.personalize_keeping import candidates_kept, sheet_rows
 from desiderata.bench.personalize_perfect import DrawnAsAsked
 from desiderata.bench.personalize_results import Table, name_of, relative_change

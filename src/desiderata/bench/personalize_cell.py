@@ -2,61 +2,28 @@
 
 import shutil
 import time
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from desiderata.bench.personalize_ground import Ground
 from desiderata.bench.personalize_keeping import keep_pictures
 from desiderata.bench.personalize_perfect import DrawnAsAsked, perfect_result
 from desiderata.bench.personalize_sight import Eye
-from desiderata.bench.personalize_task import ANSWERED, PERFECT, SMALL, Task
-from desiderata.bench.personalize_variants import Settings
-from desiderata.campaign.config import FILE, Config
+from desiderata.bench.personalize_task import ANSWERED, PERFECT, Task
+from desiderata.campaign.config import FILE
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.oracle import Oracle
-from desiderata.foundation.judge import Judge, load_judge
 from desiderata.personalize.anchors import anchors_of
 from desiderata.personalize.answers import OwnSamples, Picker, additions_of, weights_of
 from desiderata.personalize.build import create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
-from desiderata.personalize.models import Models
 from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.strategies import Steady
 from desiderata.personalize.teaching import Progress
-
-
-@dataclass(frozen=True)
-class Ground:
-    """Frozen models that all cells of a process share.
-
-    Attributes:
-        models: The generator and the encoder.
-        judge: Measures, and picks in place of a person.
-    """
-
-    models: Models
-    judge: Judge
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Ground":
-        """Return the models that settings name, loaded once."""
-        return _ground(tuple(settings.generator.items()), settings.encoder, settings.judge)
-
-    @property
-    def small(self) -> bool:
-        """Whether the generator is as small as the bundled one."""
-        return self.models.generator.size <= SMALL
-
-
-@cache
-def _ground(generator: tuple[tuple[str, Any], ...], encoder: str, judge: str) -> Ground:
-    config = Config(half="personalize", encoder=encoder, generator=dict(generator))
-    seen = load_judge(judge)  # first, since it is the one that fails at once
-    return Ground(Models.of(config), seen)
 
 
 def run_task(

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from desiderata.bench.personalize_ground import Ground
 from desiderata.bench.personalize_sight import Eye
 from desiderata.bench.personalize_subjects import SMALLEST, Case
+from desiderata.bench.personalize_task import Task
 from desiderata.campaign.images import ImageLike
 from desiderata.campaign.records import Query
 from desiderata.measure.alignment import align_embedded
@@ -20,12 +22,8 @@ from desiderata.worlds.moji.lexicon import with_article
 from desiderata.worlds.moji.reader import parse
 from desiderata.worlds.moji.sampler import complete
 
-if TYPE_CHECKING:
-    from desiderata.bench.personalize_cell import Ground
-    from desiderata.bench.personalize_task import Task
 
-
-def perfect_result(task: "Task", ground: "Ground") -> dict[str, Any]:
+def perfect_result(task: Task, ground: Ground) -> dict[str, Any]:
     """Measure drawn pictures of the subject, as many for each test prompt as a generator draws.
 
     Args:
