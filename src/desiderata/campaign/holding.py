@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 
 from desiderata.campaign.answers import listed
 from desiderata.campaign.features import probe_picture
+from desiderata.campaign.known import Known
 from desiderata.campaign.learner import Learner
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 
-if TYPE_CHECKING:
-    from desiderata.campaign.loop import Campaign
-
 FARTHEST = 0.01
 """Between two embeddings of one picture by one encoder: machines and graphics cards round differently."""
 
-_HOLDERS: WeakValueDictionary[int, "Campaign"] = WeakValueDictionary()
+_HOLDERS: WeakValueDictionary[int, Known] = WeakValueDictionary()
 """The campaign of each learner, by the learner's `id`. A campaign keeps its learner alive, so that while an entry is
 there nothing else has that id; a learner need not be hashable."""
 
@@ -74,7 +72,7 @@ def check_free(learner: Learner[Any], path: Path | None) -> None:
         )
 
 
-def hold(learner: Learner[Any], campaign: "Campaign") -> bool:
+def hold(learner: Learner[Any], campaign: Known) -> bool:
     """Make a learner that of `campaign`. Another object of the same run hands it over.
 
     Returns:
