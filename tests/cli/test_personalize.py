@@ -17,7 +17,7 @@ from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.campaign.images import digest_of
 from desiderata.campaign.loop import Campaign
 from desiderata.claims import claimed
-from desiderata.cli import demo_generator, main, personalize_again, personalize_new, taught
+from desiderata.cli import at_work, demo_generator, main, personalize_again, personalize_new, taught
 from desiderata.cli.expectations import before_learning
 from desiderata.cli.progress import stages
 from desiderata.foundation.generator import load_generator
@@ -188,7 +188,7 @@ def test_one_command_at_a_time_goes_on_with_a_run(call: Call, capsys: Capture):
     assert call(*made("--strategy", "human"))[0] == 0
     drawn = call("personalize", "run", "run")[1]["open"]
     assert call("personalize", "status", "run")[1]["at_work"] is False
-    with claimed(Path("run") / taught.AT_WORK):  # as another process would
+    with claimed(Path("run") / at_work.AT_WORK):  # as another process would
         assert call("personalize", "status", "run")[1]["at_work"] is True
         capsys.readouterr()
         assert main(["personalize", "status", "run"]) == 0
@@ -204,7 +204,7 @@ def test_one_command_at_a_time_goes_on_with_a_run(call: Call, capsys: Capture):
     capsys.readouterr()
     assert main(["personalize", "pick", "run", "00/01"]) == 0
     assert capsys.readouterr().out.startswith("  r001-q01  a sks toy in the snow  (00/01)\n")
-    assert not (Path("run") / taught.AT_WORK).exists()
+    assert not (Path("run") / at_work.AT_WORK).exists()
 
 
 def test_who_takes_back_what_is_learnt_at_the_moment_is_told_so(call: Call, capsys: Capture):
@@ -212,7 +212,7 @@ def test_who_takes_back_what_is_learnt_at_the_moment_is_told_so(call: Call, caps
     query = call("personalize", "ask", "run")[1]["queries"][0]["id"]
     assert call("personalize", "skip", "run", query, "--reason", "none")[0] == 0
     capsys.readouterr()
-    with claimed(Path("run") / taught.AT_WORK):
+    with claimed(Path("run") / at_work.AT_WORK):
         assert main(["personalize", "undo", "run"]) == 0
     out = capsys.readouterr().out
     assert (
@@ -227,13 +227,13 @@ def test_a_run_that_is_made_is_at_work(call: Call, monkeypatch: pytest.MonkeyPat
     fit = PersonalizeLearner.fit
 
     def look(self, *arguments) -> None:
-        seen.append((taught.is_at_work(Path("run")), call("personalize", "run", "run")[0]))
+        seen.append((at_work.is_at_work(Path("run")), call("personalize", "run", "run")[0]))
         fit(self, *arguments)
 
     monkeypatch.setattr(PersonalizeLearner, "fit", look)
     assert call(*made())[0] == 0
     assert seen == [(True, 2)]
-    assert not taught.is_at_work(Path("run"))
+    assert not at_work.is_at_work(Path("run"))
 
 
 @pytest.mark.parametrize("words", [("run", "run", "--rounds", "1"), ("ask", "run")])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from desiderata.cli.at_work import OTHER_AT_WORK, at_work, is_at_work
 from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, told_words, undo
@@ -12,14 +13,11 @@ from desiderata.cli.personalize_new import NAMES, new
 from desiderata.cli.personalize_pick import cells_picked, files_picked, how_to_pick, open_queries, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
 from desiderata.cli.taught import (
-    OTHER_AT_WORK,
     ROUNDS,
     TaughtRun,
     after_all,
-    at_work,
     by_hand,
     figures,
-    is_at_work,
     next_words,
     run_words,
     show_rounds,

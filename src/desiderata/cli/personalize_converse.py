@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from desiderata.cli.at_work import OTHER_AT_WORK, at_work, is_at_work
 from desiderata.cli.converse import QueryId, record_skip
 from desiderata.cli.output import (
     AsJson,
@@ -18,17 +19,7 @@ from desiderata.cli.output import (
     round_json,
     show_json,
 )
-from desiderata.cli.taught import (
-    OTHER_AT_WORK,
-    TaughtRun,
-    after_all,
-    at_work,
-    by_hand,
-    figures,
-    is_at_work,
-    run_words,
-    why_stopped,
-)
+from desiderata.cli.taught import TaughtRun, after_all, by_hand, figures, run_words, why_stopped
 from desiderata.errors import DesiderataError
 
 if TYPE_CHECKING:

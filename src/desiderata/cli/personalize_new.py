@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from desiderata.cli.at_work import alone, at_work
 from desiderata.cli.expectations import BUNDLED, before_learning
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.panels import in_panels
@@ -20,7 +21,7 @@ from desiderata.cli.personalize_options import (
     unless,
 )
 from desiderata.cli.progress import stages
-from desiderata.cli.taught import Told, alone, asks, at_work, check_installed, figures
+from desiderata.cli.taught import Told, asks, check_installed, figures
 from desiderata.cli.unfinished import unfinished
 
 if TYPE_CHECKING:
