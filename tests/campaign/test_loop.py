@@ -41,6 +41,14 @@ def test_a_new_campaign_knows_what_the_learner_is_worth_before_it_asks(campaign:
     assert campaign.classes == CLASSES
 
 
+@pytest.mark.parametrize("by", ["settle", "ask"])
+def test_the_first_fit_may_wait(by: str, tmp_path: Path):
+    waiting = Campaign.create(tmp_path / "run", learner=RunningMean(), strategy=AskInTurn(), seed=3, settle=False)
+    assert waiting.rounds == []
+    getattr(waiting, by)()
+    assert waiting.rounds == make(None).rounds
+
+
 def test_ask_gives_the_same_list_until_it_is_answered(campaign: Campaign):
     first = campaign.ask()
     assert [q.id for q in first] == ["r001-q01", "r001-q02"]
