@@ -222,7 +222,8 @@ def test_calls_that_share_a_folder_leave_each_other_alone(
     said: list[tuple[int, int, str]] = []
     assert len(run_plan(plan, tmp_path, progress=lambda *report: said.append(report))) == 3
     assert ran == ["invader", "unicorn", "crab"]
-    assert [done for done, _, _ in said] == [0, 0, 1, 1, 2, 2, 3]
+    assert [done for done, _, _ in said] == [0, 0, 1, 1, 2, 2, 2, 3]
+    assert said[-3][2] == "crab, 100: waiting for another call that is at work on it"
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
 
 
