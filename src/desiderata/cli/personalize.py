@@ -143,7 +143,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
     JSON: run, seed, model, encoder, second_encoder (or null), strategy, trainer, subject {kind, word, settings,
     placeholder}, references, rounds [{number, examples, metrics}], stopped (a sentence or null), open [{id, text,
     pictures}], waiting [{id, text}] (pictures chosen and not learnt yet), undone (pictures that were taken back),
-    origin {run, round} (or null), at_work (whether another command learns or draws in it at this moment).
+    origin {run, round} (or null), at_work (whether another command goes on with it at this moment).
     """
     from desiderata.campaign.loop import Campaign
     from desiderata.personalize.looking import taken_back, unlearnt

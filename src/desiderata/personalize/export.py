@@ -76,7 +76,7 @@ def write_pipeline(generator: Generator, folder: Path) -> None:
         generator.save(folder)
 
 
-def _trained(table: Mapping[str, Any]) -> dict[str, str | int]:
+def _trained(table: Mapping[str, Any]) -> dict[str, str]:
     """Return by which settings a trainer learns, as far as it has them."""
     known = {"steps": "steps of each round", "batch": "pictures in a step", "learning_rate": "learning rate"}
     return {words: f"{table[name]:g}" for name, words in known.items() if name in table}

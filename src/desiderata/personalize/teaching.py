@@ -2,8 +2,8 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -221,18 +221,9 @@ class Teacher:
         parts = (self.base_key, device, precision, trainer.key(), self._training_seed, self.half)
         return key_of(*parts, lesson, len(images))
 
-    @contextmanager
-    def _claim(self) -> Iterator[bool]:
-        """Keep other processes from learning in the run.
-
-        Yields:
-            Whether none does.
-        """
-        if self._folder is None:
-            yield True
-            return
-        with claimed(self._folder / CLAIM) as alone:
-            yield alone
+    def _claim(self) -> AbstractContextManager[bool]:
+        """Return what keeps other processes from learning in the run, and says whether none does."""
+        return claimed(self._folder / CLAIM) if self._folder else nullcontext(True)
 
     def _clear(self) -> None:
         if self._folder:
