@@ -14,6 +14,7 @@ from desiderata.campaign.branching import asked_by
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.cli import again, main, personalize_again
+from desiderata.errors import DesiderataError
 from desiderata.personalize import branching
 from desiderata.report.personalize_words import method
 
@@ -106,6 +107,15 @@ def test_settings_go_on_with_the_strategy_that_they_are_of(answered: Path, call:
     ):
         assert call("branch", "run", f"new{number}", *more)[0] == 0
         assert Campaign.open(f"new{number}").config.strategy == kept
+
+
+def test_settings_are_given_in_python(answered: Path):
+    branch("run", "new", settings={"best": 1})
+    assert Campaign.open("new").config.strategy == {"name": "text-influence", "best": 1}
+    for strategy, known in (("genmqd", "it has "), (None, "it has ")):
+        with pytest.raises(DesiderataError, match=f"has no setting 'k': {known}"):
+            branch("run", "other", strategy=strategy, settings={"k": 2})
+    assert not Path("other").exists()
 
 
 def test_answers_that_are_not_learnt_stay_behind_and_it_is_said(
@@ -236,7 +246,7 @@ def test_another_strategy_goes_on(taught: Path, call: Call, capsys: Capture):
 
 
 def test_one_that_would_choose_the_same_again_says_so(taught: Path, call: Call, capsys: Capture):
-    same = "It chooses the same pictures as chooses, unless others are brought or --strategy names another one."
+    same = "It chooses the same pictures as chooses, unless others are brought, or an option says otherwise."
     assert call("personalize", "branch", "toy", "chooses", "--round", "0", "--strategy", "clip-feedback")[0] == 0
     assert call("personalize", "run", "chooses", "--rounds", "2")[0] == 0
     for words, said in (
@@ -296,6 +306,37 @@ def test_a_strategy_has_what_it_takes_of_the_settings(taught: Path, call: Call):
         assert Campaign.open(strategy).config.strategy == {"name": strategy, **kept}
 
 
+def test_settings_are_changed_from_there_on(taught: Path, call: Call):
+    call("personalize", "run", "toy")  # draws three for each sentence, of which two are enough for the branch
+    words = ["--strategy", "clip-feedback-balance", "--k", "2", "--samples", "2", "--rate", "0.02"]
+    assert call("personalize", "branch", "toy", "new", *words)[0] == 0
+    changed = {"name": "clip-feedback-balance", "k": 2, "samples": 2, "rate": 0.02}
+    assert Campaign.open("new").config.strategy == changed
+    assert Campaign.open("toy").config.strategy == {"name": "human", "k": 1, "samples": 3}
+    drawn = [path.name for path in Path("new/rounds/003/candidates").rglob("*.png")]
+    assert set(drawn) == {"00.png", "01.png"}
+    said = call("personalize", "run", "new", "--rounds", "3")[1]
+    assert (said["rounds"][3]["examples"], said["rounds"][2]["examples"]) == (4, 2)
+    assert personalize_again.commands(Campaign.open("new")).split("\n")[0] == (
+        "desiderata personalize branch toy new --round 2 --strategy clip-feedback-balance --k 2 --samples 2 --rate "
+        "0.02  # the report of toy tells how that was made"
+    )
+    assert call("personalize", "branch", "new", "same", "--k", "1")[0] == 0
+    assert Campaign.open("same").config.strategy == changed | {"k": 1}
+
+
+def test_a_setting_that_the_strategy_has_not_is_refused(taught: Path, call: Call):
+    for words, says in (
+        (["--rate", "0.1"], "--rate is that of balance, which human is without: take human-balance."),
+        (["--strategy", "dreambooth", "--k", "2"], "--k makes no difference to the strategy dreambooth"),
+    ):
+        status, said = call("personalize", "branch", "toy", "new", *words)
+        assert (status, said["error"].startswith(says)) == (2, True), said
+    with pytest.raises(DesiderataError, match="k is 0, but must be a whole number"):
+        branch("toy", "new", settings={"k": 0})
+    assert not Path("new").exists()
+
+
 def test_more_sentences_are_asked_for_than_there_are(taught: Path, call: Call):
     file = taught / "campaign.toml"
     file.write_text(file.read_text().replace("k = 1", "k = 9"))
@@ -323,8 +364,8 @@ def test_a_run_that_draws_meanwhile_is_branched_with_what_there_is(
 
     listed = branching.files
 
-    def vanishing(run: Path, number: int) -> Iterator[str]:
-        yield from listed(run, number)
+    def vanishing(run: Path, number: int, config: Config) -> Iterator[str]:
+        yield from listed(run, number, config)
         yield "rounds/003/candidates/00-gone/00.png"
 
     monkeypatch.setattr(campaign_branching.os, "link", draws)

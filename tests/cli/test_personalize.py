@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -283,6 +284,17 @@ def test_a_report_tells_no_command_that_is_refused(call: Call):
     assert "--strategy human --k 1 --samples 3 --trainer" in told
 
 
+@pytest.mark.parametrize("more", [["--kind", "style"], ["--class-pictures", "0"]])
+def test_the_commands_of_a_run_that_weighs_and_measures_nothing(call: Call, more: list[str]):
+    made_as = [*NEW, "--model", "painter", "--encoder", "judge", "--pictures", "0", *more]
+    assert call(*made_as)[0] == 0
+    again = shlex.split(personalize_again.commands(Campaign.open("run")).split("\n")[0])
+    again[again.index("run")] = "twin"
+    assert not {"--prior", "--test"} & set(again)
+    assert call(*again[1:])[0] == 0
+    assert Campaign.open("twin").config == Campaign.open("run").config
+
+
 @pytest.mark.parametrize(
     ("strategy", "option", "says"),
     [
@@ -304,6 +316,22 @@ def test_a_report_tells_no_command_that_is_refused(call: Call):
 def test_an_option_that_would_do_nothing_is_refused(call: Call, strategy: str, option: str, says: str):
     status, said = call(*NEW, "--strategy", strategy, option, "1", "--model", "painter", "--encoder", "judge")
     assert (status, said["error"].startswith(says)) == (2, True)
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--prior", "full", "--class-pictures", "0"], "--prior is the weight of class pictures, and there are none"),
+        (["--prior", "full", "--kind", "style"], "--prior is the weight of class pictures, and there are none"),
+        (["--prior", "full", "--trainer", "textual-inversion"], "--prior is the weight of class pictures, and there"),
+        (["--test", "moji", "--pictures", "0"], "--test is of measuring, and --pictures 0 measures nothing"),
+        (["--second-encoder", "dino", "--pictures", "0"], "--second-encoder is of measuring, and --pictures 0"),
+    ],
+)
+def test_what_would_weigh_or_measure_nothing_is_refused(call: Call, words: list[str], says: str):
+    status, said = call(*NEW, "--model", "painter", "--encoder", "judge", *words)
+    assert (status, said["error"].startswith(says)) == (2, True), said
     assert not Path("run").exists()
 
 

@@ -8,7 +8,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from contracts.fake_hub import FakeHub, files_of
-from contracts.taught import ANCHORS, TEST, instant, lines, photos
+from contracts.taught import ANCHORS, instant, lines, photos
 from contracts.tiny_pipeline import tiny_pipeline
 from contracts.trainer import references
 from desiderata.campaign.loop import Campaign
@@ -45,13 +45,12 @@ def generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "own" / "models" / "ip_adapter.safetensors").rename(tmp_path / "own" / FILE)
     photos(tmp_path / "photos")
     lines(tmp_path / "anchors.txt", ANCHORS)
-    lines(tmp_path / "test.txt", TEST)
     return model
 
 
 def new(call: Call, model: Path, adapter: str) -> tuple[int, dict]:
     words = ["personalize", "new", "run", "--images", "photos", "--subject", "toy", "--setting", "on a wooden table"]
-    words += ["--model", str(model), "--encoder", "judge", "--anchors", "anchors.txt", "--test", "test.txt"]
+    words += ["--model", str(model), "--encoder", "judge", "--anchors", "anchors.txt"]
     return call(*words, "--pictures", "0", "--trainer", "ip-adapter", "--adapter", adapter)
 
 

@@ -34,16 +34,23 @@ Rows = Sequence[Mapping[str, Any]]
 class Half(Protocol):
     """What a half of the library knows of its runs that a campaign does not."""
 
-    def going_on(self, config: Config, strategy: str | None) -> Config:
-        """Return the configuration with another strategy, or none other; what cannot go on so is an error."""
+    def going_on(self, config: Config, strategy: str | None, settings: Mapping[str, Any]) -> Config:
+        """Return the configuration with another strategy or other settings of it; what cannot go on is an error."""
         ...
 
-    def files(self, run: Path, number: int) -> Iterable[str]:
+    def files(self, run: Path, number: int, config: Config) -> Iterable[str]:
         """Return what a run keeps beside its record that goes with its rounds up to one, by names with slashes."""
         ...
 
 
-def branch(run: str | Path, path: str | Path, *, round: int | None = None, strategy: str | None = None) -> None:
+def branch(
+    run: str | Path,
+    path: str | Path,
+    *,
+    round: int | None = None,
+    strategy: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """Make a run that shares the beginning of another, which is left as it is.
 
     `Campaign.open` opens it; a campaign that was made from Python objects with a learner and a strategy of its own.
@@ -57,14 +64,16 @@ def branch(run: str | Path, path: str | Path, *, round: int | None = None, strat
             learnt yet stay behind.
         strategy: The name of what decides from there on, with those settings of the other run's that it takes; as
             there by default.
+        settings: Of that strategy, such as k, where they are to be others.
 
     Raises:
         DesiderataError: There is no campaign, the round is not closed, its weights or a picture are gone, there is
-            something at `path`, it lies in the other run or among the user's pictures, or there is no such strategy.
+            something at `path`, it lies in the other run or among the user's pictures, there is no such strategy, or
+            it has no such setting.
     """
     source, place = Path(run), Path(path)
     config = Config.read(source)
-    if strategy is not None and config.half not in HALVES:
+    if (strategy is not None or settings) and config.half not in HALVES:
         raise DesiderataError(f"{source} was made from Python objects: pass the strategy when you open {place}.")
     check_free(place)
     check_outside(place, source, "the run")
@@ -73,20 +82,20 @@ def branch(run: str | Path, path: str | Path, *, round: int | None = None, strat
     store = open_store(source)
     number = _last_shared(store, round)
     half = _half(config)
-    new_config = half.going_on(config, strategy) if half else config
+    new_config = half.going_on(config, strategy, settings or {}) if half else config
     with store.reading_weights(number):
         pass  # they are there
     rows = _rows(store, number)
 
     def start(new: Store) -> None:
         assert new.path is not None
-        _record(new, rows, _origin(store, config, source, number))
+        _record(new, rows, _origin(store, config, source, number, settings or {}))
         for image in sorted({row["image"] for row in rows[schema.answers]} - {""}):
             _copy(source, new.path, image_name(image), check=check_picture)
         for name in map(weights_name, range(number + 1)):
             if (source / name).exists():  # those of earlier rounds may have been deleted
                 _link(source / name, new.path / name)
-        for name in half.files(source, number) if half else ():
+        for name in half.files(source, number, new_config) if half else ():
             with suppress(FileNotFoundError):  # somebody has drawn or removed it in the meantime
                 _copy(source, new.path, name, needed=False)
 
@@ -140,10 +149,10 @@ def _upto(number: int, parts: Iterable[tuple[int, str]]) -> list[tuple[int, str]
     return found
 
 
-def _origin(store: Store, config: Config, source: Path, number: int) -> dict[str, Any]:
+def _origin(store: Store, config: Config, source: Path, number: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = str(config.strategy.get("name", ""))  # empty for one that was made from Python
     asked = _upto(number, [*_earlier(store), (number, own)])
-    return {"run": readable(source.resolve().name), "round": number, "asked": asked}
+    return {"run": readable(source.resolve().name), "round": number, "asked": asked, "settings": dict(settings)}
 
 
 def _rows(store: Store, number: int) -> dict[Table, Rows]:

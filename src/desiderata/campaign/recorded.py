@@ -83,9 +83,8 @@ class Recorded:
         found = self._known_facts().get(ORIGIN)
         if found is None:
             return None
-        return Origin(
-            found["run"], found["round"], tuple((through, name) for through, name in found["asked"] if name)
-        )
+        asked = tuple((through, name) for through, name in found["asked"] if name)
+        return Origin(found["run"], found["round"], asked, found.get("settings", {}))
 
     def probe(self) -> NDArray[np.float64] | None:
         """Return the embedding, shape (d,), by which the encoder is known again; None where none was recorded."""

@@ -109,11 +109,13 @@ class Origin:
         run: The name of the other run's directory.
         round: The last round that both share.
         asked: Strategies that asked the rounds up to there, by name, each with the last round that it asked.
+        settings: Those of the strategy that were changed from there on.
     """
 
     run: str
     round: int
     asked: Sequence[tuple[int, str]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

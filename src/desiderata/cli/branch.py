@@ -1,11 +1,12 @@
 """`desiderata branch` and `desiderata personalize branch`: a new run that begins as another did."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from desiderata.cli.output import AsJson, Run, command, count, show_json
+from desiderata.cli.personalize_options import check_chooses, settings_said, table
 from desiderata.cli.taught import TaughtRun, asks, by_hand, check_installed, next_words
 
 if TYPE_CHECKING:
@@ -35,20 +36,35 @@ def branch(run: Run, new: NewRun, round: Shared = None, strategy: Strategy = Non
     """
     from desiderata.cli.start import strategy_called
 
-    _make(run, new, round, None if strategy is None else strategy_called(strategy), json)
+    _make(run, new, round, None if strategy is None else strategy_called(strategy), {}, json)
 
 
 def branch_taught(
-    run: TaughtRun, new: NewRun, round: Shared = None, strategy: Strategy = None, json: AsJson = False
+    run: TaughtRun,
+    new: NewRun,
+    round: Shared = None,
+    strategy: Strategy = None,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Sentences learnt from in a round.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Pictures drawn for each to choose from.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count.")
+    ] = None,
+    json: AsJson = False,
 ) -> None:
     """Make a new run with all that another has learnt up to a round, to go on from there otherwise.
 
-    The other run is left as it is. Nothing is learnt again, and pictures that are drawn to choose from stay.
+    The other run is left as it is. Nothing is learnt again, and pictures that are drawn to choose from stay. What is
+    not said stays as it is there.
 
     JSON: run, origin {run, round}, strategy, left_behind (pictures that are chosen and not learnt yet).
     """
     check_installed()
-    _make(run, new, round, strategy, json)
+    from desiderata.campaign.config import Config
+
+    settings = table(k=k, samples=samples, rate=rate)
+    name = Config.read(run).strategy.get("name") if strategy is None else strategy
+    check_chooses(name or "", **settings)
+    _make(run, new, round, strategy, settings, json)
 
 
 def origin_json(store: "Store") -> dict[str, object] | None:
@@ -90,15 +106,18 @@ def branched(campaign: "Campaign", *group: str) -> str:
     strategy = campaign.config.strategy["name"]
     words = [*group, "branch", origin.run, own_name(campaign), "--round", origin.round]
     words += ["--strategy", strategy] * (not origin.asked or origin.asked[-1][1] != strategy)
+    words += settings_said(strategy, origin.settings)
     called = " ".join(origin.run.split())  # a line that it broke would be a command of its own
     return f"{command(*words)}  # the report of {called} tells how that was made"
 
 
-def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: bool) -> None:
+def _make(
+    run: Path, new: Path, round: int | None, strategy: str | None, settings: dict[str, Any], json: bool
+) -> None:
     from desiderata.campaign.branching import branch as made
     from desiderata.campaign.loop import Campaign
 
-    made(run, new, round=round, strategy=strategy)
+    made(run, new, round=round, strategy=strategy, settings=settings)
     campaign, other = Campaign.open(new), Campaign.open(run)
     name, left = campaign.config.strategy.get("name", ""), _left_behind(other, campaign.rounds[-1].number)
     if json:
@@ -112,7 +131,7 @@ def _make(run: Path, new: Path, round: int | None, strategy: str | None, json: b
         what = count(len(left), "answer")
         print(f"{what} of {run} not learnt yet, and not in {new}: `{learns}` learns such, before a branch.")
     if _chooses_the_same(campaign, other):
-        print(f"It chooses the same pictures as {run}, unless others are brought or --strategy names another one.")
+        print(f"It chooses the same pictures as {run}, unless others are brought, or an option says otherwise.")
     print(_next(campaign, new))
 
 

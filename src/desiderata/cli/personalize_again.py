@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.branch import branched, own_name, shared_rounds
 from desiderata.cli.output import command
-from desiderata.cli.personalize_options import IDLE
+from desiderata.cli.personalize_options import settings_said
 from desiderata.cli.taught import by_hand
 
 if TYPE_CHECKING:
@@ -72,13 +72,15 @@ def _new(config: "Config", name: str) -> str:
         words += ["--setting", setting]
     words += ["--kind", subject["kind"], "--placeholder", subject["placeholder"]]
     words += ["--model", config.generator["name"], "--encoder", config.encoder]
-    words += ["--second-encoder", prompts["second_encoder"]] if "second_encoder" in prompts else []
-    for table, own in ((config.strategy, "strategy"), (config.trainer, "trainer")):
-        words += [f"--{own}", table["name"]]
-        for key in ("k", "samples", "rate", "steps", "learning_rate", "prior", "class_pictures", "adapter"):
-            idle = own == "strategy" and key in IDLE.get(table["name"], ())
-            words += [f"--{key.replace('_', '-')}", table[key]] if key in table and not idle else []
-    for key in ("anchors", "test"):
+    measured = prompts.get("pictures") != 0
+    words += ["--second-encoder", prompts["second_encoder"]] if measured and "second_encoder" in prompts else []
+    strategy = config.strategy["name"]
+    words += ["--strategy", strategy, *settings_said(strategy, config.strategy)]
+    words += ["--trainer", (trainer := config.trainer)["name"]]
+    weighed = trainer.get("class_pictures") or "class_images" in config.world
+    for key in ("steps", "learning_rate", *(["prior"] if weighed else []), "class_pictures", "adapter"):
+        words += [f"--{key.replace('_', '-')}", trainer[key]] if key in trainer else []
+    for key in ("anchors", *(["test"] if measured else [])):
         given = prompts.get(key)
         words += [f"--{key}", given if isinstance(given, str) else f"{key}.txt"] if given else []
     words += ["--pictures", prompts["pictures"]] if "pictures" in prompts else []

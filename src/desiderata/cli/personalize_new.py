@@ -16,6 +16,7 @@ from desiderata.cli.personalize_options import (
     check_chooses,
     check_class_pictures,
     check_learns,
+    check_measured,
     sentences,
     table,
     unless,
@@ -205,7 +206,8 @@ def new(
     }
     resumed = unfinished(run, images, wanted)
     if not resumed:
-        check_class_pictures(kind, class_pictures, class_images)
+        check_class_pictures(kind, trainer, class_pictures, class_images, prior)
+        check_measured(pictures, test=test, second_encoder=second_encoder)
         check_chooses(strategy, k=k, samples=samples, rate=rate)
         check_learns(
             trainer,

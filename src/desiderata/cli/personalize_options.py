@@ -1,6 +1,7 @@
 """Which options of `desiderata personalize new` go together, and what they stand for."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,43 @@ def check_chooses(strategy: str, **said: Any) -> None:
         raise DesiderataError(f"--{idle} makes no difference to the strategy {strategy}: leave it out.")
 
 
-def check_class_pictures(kind: str, number: int | None, folder: Path | None) -> None:
-    """Refuse class pictures that are not there, or that a style would have.
+def settings_said(strategy: str, settings: Mapping[str, Any]) -> list[Any]:
+    """Return the options that give a strategy its settings, but those that would do nothing."""
+    idle = IDLE.get(strategy, ())
+    said = [(key, settings[key]) for key in ("k", "samples", "rate") if key in settings and key not in idle]
+    return [word for key, value in said for word in (f"--{key}", value)]
+
+
+def check_class_pictures(kind: str, trainer: str, number: int | None, folder: Path | None, prior: str | None) -> None:
+    """Refuse class pictures that are not there, or that a style would have, and a weight of none.
 
     Raises:
-        DesiderataError: There are some.
+        DesiderataError: There are some, or is one.
     """
     if folder is not None and not folder.is_dir():
         raise DesiderataError(f"--class-images: {folder} is not a folder: give one with other things of the class.")
     if kind == "style" and (number or folder):
         raise DesiderataError("Class pictures go with an object, and a style has none: leave them out.")
+    none = kind == "style" or trainer == "textual-inversion" or (number == 0 and folder is None)
+    if prior is not None and none:
+        raise DesiderataError("--prior is the weight of class pictures, and there are none here: leave it out.")
+
+
+def check_measured(pictures: int, **said: Any) -> None:
+    """Refuse what rounds are measured by where none is.
+
+    Args:
+        pictures: Drawn for each test sentence.
+        **said: The options, None for what was not said.
+
+    Raises:
+        DesiderataError: There is one.
+    """
+    if pictures == 0 and (given := next(iter(table(**said)), "")):
+        option = given.replace("_", "-")
+        raise DesiderataError(
+            f"--{option} is of measuring, and --pictures 0 measures nothing: leave one of them out."
+        )
 
 
 def check_learns(trainer: str, **said: Any) -> None:
