@@ -403,14 +403,15 @@ def test_names_from_the_page_are_picked_from_anywhere(call: Call, tmp_path: Path
     assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
     said = call("personalize", "run", "run")[1]["open"]
     names = clicked(Path("run/rounds/001/candidates.html"))
-    assert [f"run/rounds/{name}" for name in names] == [path for query in said for path in query["pictures"]]
     shown = re.findall(r'src="([^"]+)"', Path("run/rounds/001/candidates.html").read_text())
-    assert len(shown) == len(names)
-    assert all(Path("run/rounds/001", unquote(address)).is_file() for address in shown)
+    files = [path for query in said for path in query["pictures"]]
+    assert [f"run/rounds/001/{unquote(address)}" for address in shown] == files
+    places = [(Path(path).parent.name.split("-")[0], Path(path).stem) for path in files]
+    assert names == [f"001/{row}/{column}" for row, column in places], "as on the sheet"
     run = str(Path("run").resolve())
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert len(call("personalize", "pick", run, names[0], names[4])[1]["picked"]) == 2
+    assert len(call("personalize", "pick", run, names[0], Path(files[4]).relative_to("run/rounds"))[1]["picked"]) == 2
 
 
 def test_pictures_are_named_by_their_places_on_the_sheet(call: Call):

@@ -25,10 +25,11 @@ def written(folder: Path, most: int = 2) -> Path:
             path = folder / FOLDER / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((64, 64, 3), 60 + 90 * number, np.uint8)).save(path)
-    rows = [Row(sentence, names) for sentence, names in zip(SENTENCES, NAMES, strict=True)]
+    files = [{name: f"{FOLDER}/{name}" for name in names} for names in NAMES]
+    rows = [Row(sentence, row) for sentence, row in zip(SENTENCES, files, strict=True)]
     path = folder / "candidates.html"
     command = "desiderata personalize pick 'my run'"
-    write_picking(path, "Round 1: pick", "Pick well.", rows, folder=FOLDER, most=most, command=command)
+    write_picking(path, "Round 1: pick", "Pick well.", rows, most=most, command=command)
     return path
 
 

@@ -47,14 +47,12 @@ def write_candidates(campaign: "Campaign", run: Path) -> None:
     told = called("personalize", "pick", run.resolve())
     if told != readable(told):  # no page can say the name of this run
         return
-    rounds = _rounds(campaign)
     files = [candidate_files(campaign, query) for query in queries]
     write_picking(
         _candidates(run, number, ".html"),
         f"Round {number}: pick what the generator learns from next",
         LEADS[campaign.config.subject["kind"]],
-        [Row(query.text, _names(row, rounds)) for query, row in zip(queries, files, strict=True)],
-        folder="..",
+        [Row(query.text, _named(row, number)) for query, row in zip(queries, files, strict=True)],
         most=most_picked(campaign),
         command=told,
     )
@@ -81,8 +79,8 @@ def files_picked(campaign: "Campaign", pictures: Sequence[Path]) -> list[Path]:
 
     Args:
         campaign: It has asked.
-        pictures: Paths, or names that the page writes ("001/candidates/04-a-toy/07.png"), or those of the row and the
-            column of the sheet ("04/07").
+        pictures: Paths, or the row and the column of the sheet ("04/07"), with the round before them as the page
+            writes them ("001/04/07"), or names below the folder `rounds`.
 
     Returns:
         The files.
@@ -122,9 +120,9 @@ def open_queries(campaign: "Campaign") -> list[dict[str, Any]]:
 def _meant(campaign: "Campaign", path: Path) -> Path:
     rounds = _rounds(campaign)
     places = [path, rounds / path]
-    if campaign.queries and (cell := re.fullmatch(r"(\d+)[/\\](\d+)(\.png)?", str(path), re.ASCII)):
-        folder = rounds / f"{_round(campaign):03d}" / "candidates"
-        places += folder.glob(f"{int(cell[1]):02d}-*/{int(cell[2]):02d}.png")
+    if campaign.queries and (cell := re.fullmatch(r"(?:(\d+)[/\\])?(\d+)[/\\](\d+)(\.png)?", str(path), re.ASCII)):
+        folder = rounds / f"{int(cell[1] or _round(campaign)):03d}" / "candidates"
+        places += folder.glob(f"{int(cell[2]):02d}-*/{int(cell[3]):02d}.png")
     for place in places:
         if place.exists():
             return place
@@ -139,9 +137,10 @@ def _meant(campaign: "Campaign", path: Path) -> Path:
     )
 
 
-def _names(files: Sequence[Path], rounds: Path) -> list[str]:
-    """Return files by names that tell their round, so that a page of an earlier one picks nothing in this."""
-    return [path.relative_to(rounds).as_posix() for path in files]
+def _named(files: Sequence[Path], number: int) -> dict[str, str]:
+    """Return files by their places on the sheet, and the round, so that an earlier page picks nothing in this."""
+    places = {path: f"{number:03d}/{path.parent.name.partition('-')[0]}/{path.stem}" for path in files}
+    return {name: f"candidates/{path.parent.name}/{path.name}" for path, name in places.items()}
 
 
 def _rounds(campaign: "Campaign") -> Path:

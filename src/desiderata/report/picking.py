@@ -1,7 +1,7 @@
 """A page on which a person picks pictures; it writes the command that tells which."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,16 +14,14 @@ class Row(NamedTuple):
 
     Attributes:
         sentence: What they were to show.
-        names: Of their files, as the command takes them: "001/candidates/02-a-sks-toy-in-the-snow/07.png".
+        files: Where they lie, seen from the page, by the names that the command takes: "001/02/07".
     """
 
     sentence: str
-    names: Sequence[str]
+    files: Mapping[str, str]
 
 
-def write_picking(
-    path: Path, title: str, lead: str, rows: Sequence[Row], *, folder: str, most: int, command: str
-) -> None:
+def write_picking(path: Path, title: str, lead: str, rows: Sequence[Row], *, most: int, command: str) -> None:
     """Write the page, which links to the pictures, so that it stays small and belongs where they are.
 
     Args:
@@ -31,19 +29,18 @@ def write_picking(
         title: What is picked, and for what.
         lead: By what to pick.
         rows: What there is to pick among.
-        folder: Where the names lead from, seen from the page.
         most: So many may be picked.
         command: What the names of those picked are put behind, in a shell; or `--none`, for none.
 
     Raises:
         DesiderataError: It cannot be written.
     """
-    told = [(row.sentence, [_linked(folder, name) for name in row.names]) for row in rows]
+    told = [(row.sentence, [_linked(name, file) for name, file in row.files.items()]) for row in rows]
     values = {"title": title, "lead": lead, "rows": told, "most": most, "command": command}
     styles = ["page.css", "picking.css"]
     write_page(path, filled_in("picking.html.jinja", styles=styles, script="picking.js", **values))
 
 
-def _linked(folder: str, name: str) -> tuple[str, str, str]:
-    """Return a name, its address, and how a shell is told it."""
-    return name, quote(f"{folder}/{name}"), shlex.quote(name)
+def _linked(name: str, file: str) -> tuple[str, str, str]:
+    """Return a name, the address of its file, and how a shell is told it."""
+    return name, quote(file), shlex.quote(name)
