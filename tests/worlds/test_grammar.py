@@ -170,6 +170,9 @@ def test_a_refusal_names_the_word_and_says_how_to_write_it(sentence: str, word: 
 def test_a_word_is_only_suggested_where_it_would_be_understood():
     with pytest.raises(CannotParse, match="write 'forest' if you meant that"):
         parse("a cat in the forrest")
+    for sentence, meant in (("a houes", "house"), ("two houes", "houses"), ("a catt and two houes", "cat")):
+        with pytest.raises(CannotParse, match=f"write '{meant}' if you meant that"):
+            parse(sentence)  # "a houses" would be refused, too
     with pytest.raises(CannotParse) as refusal:
         parse("a cat on a wooden table")  # "wood" is a word of this world, and not one that has a table
     assert "if you meant that" not in str(refusal.value)

@@ -82,13 +82,18 @@ def parse(sentence: str) -> Request:
         CannotParse: If a word is unknown, nothing is named that could be shown, more than `MOST_OBJECTS` objects
             are, or the sentence asks for what no scene holds, such as two backgrounds.
     """
+    return _parse(sentence, suggests=True)
+
+
+def _parse(sentence: str, suggests: bool) -> Request:
     framed = _FRAME.fullmatch(sentence)
     if framed is None:
-        return _Reading(sentence).request(_phrases(sentence))
-    subject = _Reading(sentence).request(_phrases(framed["subject"], sentence))
+        return _Reading(sentence).request(_phrases(sentence, sentence, suggests))
+    subject = _Reading(sentence).request(_phrases(framed["subject"], sentence, suggests))
     if subject != Request(subject.groups[:1]):
         raise CannotParse(framed["subject"], sentence, "a picture is associated with one thing; name that alone")
-    return _Reading(sentence, subject.groups[0].concept).request(_phrases(framed["description"] or "", sentence))
+    described = _phrases(framed["description"] or "", sentence, suggests)
+    return _Reading(sentence, subject.groups[0].concept).request(described)
 
 
 class _Reading:
@@ -154,12 +159,12 @@ class _Reading:
         raise CannotParse(words, self.sentence, reason)
 
 
-def _phrases(text: str, sentence: str | None = None) -> Iterator[tuple[str, _Phrase]]:
+def _phrases(text: str, sentence: str, suggests: bool) -> Iterator[tuple[str, _Phrase]]:
     words = _words(text)
     at = 0
     while at < len(words):
         if (found := _phrase_at(words, at)) is None:
-            raise _unknown(words, at, text if sentence is None else sentence)
+            raise _unknown(words, at, sentence, suggests)
         yield found
         at += len(found[0].split())
 
@@ -255,7 +260,16 @@ def _vocabulary() -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for words in _table()[0] for word in words.split()))
 
 
-def _unknown(words: list[str], at: int, sentence: str) -> CannotParse:
+def _is_taken(sentence: str, word: str, near: str) -> bool:
+    """Return whether a word in place of another would be refused neither, as "houses" after "a"."""
+    try:
+        _parse(re.sub(rf"\b{re.escape(word)}\b", near, sentence, count=1, flags=re.IGNORECASE), suggests=False)
+    except CannotParse as error:
+        return near not in error.word.split()
+    return True
+
+
+def _unknown(words: list[str], at: int, sentence: str, suggests: bool) -> CannotParse:
     # The first word that no phrase has is to blame: "in the jungle" is refused for the jungle and not for "in".
     place = next((i for i in range(at, min(at + 4, len(words))) if words[i] not in _vocabulary()), at)
     word = words[place]
@@ -264,11 +278,11 @@ def _unknown(words: list[str], at: int, sentence: str) -> CannotParse:
     if word in COLOURS:
         return CannotParse(word, sentence, f"only a background has a colour; write 'on a {word} background'")
     telling = [known for known in _vocabulary() if len(known) > 2]  # "to" is no help with "toy"
-    if word not in _vocabulary():
+    if suggests and word not in _vocabulary():
         phrases = {}
         for near in get_close_matches(word, telling, 3, 0.75):
             found = _phrase_at([*words[:place], near, *words[place + 1 :]], at)
-            if found and near in found[0].split():  # a word of a longer phrase alone would be refused, too
+            if found and near in found[0].split() and _is_taken(sentence, word, near):
                 phrases[near] = len(found[0].split())
         if phrases:
             near = max(phrases, key=lambda one: phrases[one])  # "next" of "enxt to", and not "tent"
