@@ -5,31 +5,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from desiderata.campaign import answers as gate
 from desiderata.campaign import holding, recall
-from desiderata.campaign.config import Config, build
+from desiderata.campaign.config import Config
 from desiderata.campaign.directory import make_run, open_store
 from desiderata.campaign.images import ImageLike, UnreadableImage
-from desiderata.campaign.known import Known
 from desiderata.campaign.learner import Learner
 from desiderata.campaign.oracle import CannotAnswer, Oracle
 from desiderata.campaign.proposals import check_proposals
 from desiderata.campaign.records import Answer, Decision, Exchange, Query, Round, Strategy, Withdrawal
+from desiderata.campaign.standing import UNFINISHED, Standing
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
-from desiderata.randomness import stream
-
-UNFINISHED = -2
 
 
 class RoundNotClosed(DesiderataError):
     """What was told is recorded, and what should have followed from it failed; asking again makes up for it."""
 
 
-class Campaign(Known):
+class Campaign(Standing):
     """A conversation between a learner, which asks, and whoever answers.
 
     Every step is recorded before it returns, and draws from a random stream of its own, named by the seed, the
@@ -38,13 +32,6 @@ class Campaign(Known):
     Make one with `create` or `open`. Given a `config`, `learner` and `strategy` are built when first needed, so
     that answering a query does not wait for an encoder to load.
     """
-
-    def __init__(self, store: Store, config: Config, learner: Learner[Any] | None, strategy: Strategy[Any] | None):
-        super().__init__(store)
-        self.config = config
-        self._parts = (learner, strategy) if learner and strategy else None
-        self._checked = False
-        self._at: int | None = None  # the round that the learner's weights belong to, `UNFINISHED` after `fit`
 
     @classmethod
     def create(
@@ -298,27 +285,7 @@ class Campaign(Known):
         if not recorded:
             self.settle()  # what was withdrawn meanwhile may have been told anew
 
-    # The learner
-
-    @property
-    def learner(self) -> Learner[Any]:
-        """What learns, where the last closed round left it unless `fit` or `learner_at` moved it since."""
-        return self._learner_at(self._closed() if self._at is None else self._at)
-
-    @property
-    def strategy(self) -> Strategy[Any]:
-        """What decides on the queries."""
-        return self._built()[1]
-
-    def learner_at(self, number: int) -> Learner[Any]:
-        """Return the learner, put where the closed round `number` left it. Asking moves it on again.
-
-        Raises:
-            DesiderataError: That round is not closed.
-        """
-        if not 0 <= number <= self._closed():
-            raise DesiderataError(f"Round {number} is not closed: the last closed one is {self._closed()}.")
-        return self._learner_at(number)
+    # Outside the conversation
 
     def fit(self) -> None:
         """Fit the learner on everything recorded, answers of an unfinished round included; records nothing."""
@@ -332,52 +299,10 @@ class Campaign(Known):
         """Return the figures of the learner as it stands; records nothing."""
         return self.learner.evaluate()
 
-    # How
-
-    def _closed(self) -> int:
-        return self.store.last_round()
-
-    def _stream(self, *key: int | str) -> np.random.Generator:
-        return stream(self.config.seed, *key)
-
     def _attempt(self, query: Query) -> tuple[int, ...]:
         """Return how often a query was open again, nothing for never: each time has its own stream."""
         withdrawn = sum(one.query_id == query.id for one in self.withdrawals)
         return (withdrawn,) if withdrawn else ()
-
-    def _vectors(self) -> dict[str, NDArray[np.float64]]:
-        return self.store.features(self.store.fact("embedding"))
-
-    def _vectors_of(self, said: recall.Said) -> dict[str, NDArray[np.float64]]:
-        """Return embeddings with those of an unfinished round's answers, which are kept when it is closed."""
-        known = self._vectors()
-        if new := recall.unembedded(said, known):
-            return known | recall.embed(self.store, self._built()[0], new)
-        return known
-
-    def _dim(self) -> int | None:
-        known = self.store.probe()
-        return None if known is None else known.size
-
-    def _built(self) -> tuple[Learner[Any], Strategy[Any]]:
-        if self._parts is None:
-            self._parts = build(self.config, self.store)
-        if not self._checked:
-            holding.check_learner(self.store, self._parts[0])
-            holding.hold(self._parts[0], self)
-            self._checked = True
-        return self._parts
-
-    def _learner_at(self, number: int) -> Learner[Any]:
-        learner = self._built()[0]
-        if not holding.hold(learner, self):  # another object of this run has moved it since
-            self._at = None
-            number = self._closed() if number == UNFINISHED else number
-        if number not in {self._at, UNFINISHED} and number >= 0:
-            said = recall.Said.of(self.store, number)
-            learner.load(self.store.weights(number), recall.examples(self.store, said, self._vectors()))
-            self._at = number
-        return learner
 
 
 @contextmanager
