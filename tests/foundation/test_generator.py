@@ -612,3 +612,23 @@ def test_bfloat16_is_for_processors_with_units_for_it(monkeypatch: pytest.Monkey
     assert bfloat16_is_fast()
     assert bfloat16_is_fast("cuda")
     assert bfloat16_is_fast("cpu") == fast
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_copy_has_of_its_own_waits_elsewhere(fails: bool, own: Path, monkeypatch: pytest.MonkeyPatch):
+    base, moves = load_generator(str(own)), []
+    for name in ("unet", "text_encoder", "vae"):
+        module = getattr(base, name)
+        monkeypatch.setattr(module, "to", lambda device, name=name: moves.append((name, str(device))))
+    with base.set_aside():
+        assert not moves, "it is in the processor's memory already"
+    monkeypatch.setattr(Generator, "device", torch.device("cuda", 0))
+    away, back = ([(name, place) for name in ("unet", "text_encoder")] for place in ("cpu", "cuda:0"))
+    try:
+        with base.set_aside():
+            assert moves == away
+            if fails:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert fails
+    assert moves == away + back

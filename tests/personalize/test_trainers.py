@@ -1,7 +1,8 @@
 """Trainers learn what they should, touch nothing else, and can be killed at any time."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -414,6 +415,20 @@ class TestLearning:
         ).train(base, references(2), 0)
         assert len(losses) == 14
         assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+
+    def test_the_base_model_leaves_the_device_to_the_pupil(self, base: Generator, monkeypatch: pytest.MonkeyPatch):
+        asides, recipe = [], replace(SHORT, steps=1)
+
+        @contextmanager
+        def aside(generator: Generator) -> Iterator[None]:
+            asides.append(generator)
+            yield
+
+        monkeypatch.setattr(Generator, "set_aside", aside)
+        DreamBooth(recipe).train(base, references(), 0)
+        assert asides == [base]
+        DreamBooth(recipe, Running(preview=lambda *_: None)).train(base, references(), 0)
+        assert asides == [base], "a preview is drawn by a copy of it"
 
     def test_previews_come_and_change_nothing(self, base: Generator):
         seen: list[tuple[int, np.ndarray]] = []

@@ -312,6 +312,25 @@ class Generator:
             for image, (prompt, seed), blank in zip(to_pixels(output.images), batch, blanked, strict=True)
         ]
 
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Leave the device to a copy: what that has of its own waits in the processor's memory while the block runs.
+
+        Yields:
+            Nothing; nothing is drawn or read with this one meanwhile.
+        """
+        device, own = self.device, (self.unet, self.text_encoder)
+        if device.type == "cpu":
+            yield
+            return
+        try:
+            for module in own:
+                cast(Any, module).to("cpu")
+            yield
+        finally:
+            for module in own:
+                cast(Any, module).to(device)
+
     def copy(self) -> "Generator":
         """Return one with a U-Net, a text encoder and a tokenizer of its own; all else is shared, and frozen."""
         parts: dict[str, Any] = dict(self.pipeline.components)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -117,18 +118,19 @@ class Lesson:
         own = self.images[: self.subjects]
         schedule = Schedule([image.weight for image in own], len(self.images) - len(own), self.recipe, self.seed)
         latents = self.base.latents([image.image for image in self.images])
+        about = self._about(key) if checkpoint else ""
+        task = Task(parameters, predict, latents, self.base.noise_schedule(), schedule)
+        shows = self._shows(preview)
+        with nullcontext() if shows else self.base.set_aside():
+            loop = Loop(task, self.recipe, self.running, self.seed)
+            return loop.run(checkpoint=checkpoint, about=about, progress=progress, preview=shows)
+
+    def _shows(
+        self, preview: Callable[[dict[str, Tensor]], Generator] | None
+    ) -> Callable[[int, dict[str, Tensor]], None] | None:
+        """Return what shows what has been learnt so far, which is put into a copy of the base; None for nothing."""
         show = self.running.preview
-        return Loop(
-            Task(parameters, predict, latents, self.base.noise_schedule(), schedule),
-            self.recipe,
-            self.running,
-            self.seed,
-        ).run(
-            checkpoint=checkpoint,
-            about=self._about(key) if checkpoint else "",
-            progress=progress,
-            preview=(lambda done, learnt: show(done, preview(learnt))) if show and preview else None,
-        )
+        return (lambda done, learnt: show(done, preview(learnt))) if show and preview else None
 
     def _about(self, key: str) -> str:
         digest = hashlib.sha256(repr((key, self.seed, self.subjects)).encode())
