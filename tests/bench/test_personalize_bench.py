@@ -357,20 +357,34 @@ def test_what_has_fewer_runs_is_compared_over_these():
     assert "| Random | 1 | 0.330 (+10.0 %) | 0.630 (-10.0 %) | 0.100 (-50.0 %) |" in text
     assert "1 object (crab), 1 to 2 seeds." in text
     both = tables([*CELLS, *({**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:3])])
-    assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs |" in both
-    assert "| object | Uncertainty + Balance, steady | DreamBooth | 1 | runs |" in both
+    assert "| object | Uncertainty + Balance | DreamBooth | 2 | 2 | runs |" in both
+    assert "| object | Uncertainty + Balance, steady | DreamBooth | 1 | 1 | runs |" in both
     foxes = [{**one, "subject": "fox"} for one in CELLS if one["seed"] == 100]
     assert "2 objects (crab, fox), 1 to 2 seeds." in tables([*CELLS, *foxes])
-    assert Table([*CELLS[:1], *CELLS[3:]], "object").change("uncertainty-balance", "ovf", "dreambooth") is None
+    alone = Table([*CELLS[:1], *CELLS[3:], result("ip-adapter", 101, (0.1, 0.1, 0.1))], "object")
+    assert alone.change("ip-adapter", "ovf", "dreambooth") is None
+    within = alone.change("uncertainty-balance", "ovf", "dreambooth")
+    assert within is not None
+    assert within.mean == pytest.approx(-0.5), "it begins as DreamBooth"
+
+
+def test_changes_are_within_a_run_that_began_otherwise():
+    """As on a processor that rounds otherwise."""
+    table = Table([*CELLS, result("random", 100, (0.1, 0.8, 0.6), (0.1, 0.8, 0.3))], "object")
+    assert (table.runs("random", "dreambooth"), table.begun_alike("random", "dreambooth")) == (1, 0)
+    change = table.change("random", "ovf", "dreambooth")
+    assert change is not None
+    assert change.mean == pytest.approx(-0.5)
+    assert table.begun_alike("uncertainty-balance", "dreambooth") == 2
 
 
 def test_a_steady_rate_is_compared_with_the_controls_too():
     steady = [{**one, "strategy": "uncertainty-balance-steady"} for one in CELLS[2:]]
     text = tables([*CELLS, *steady])
     assert "| + Uncertainty + Balance, steady (R3) | 2 | 0.300 ± 0.762 (+20.0 %) |" in text
-    assert "| object | Uncertainty + Balance | DreamBooth | 2 | runs | +20.0 % | " in text
+    assert "| object | Uncertainty + Balance | DreamBooth | 2 | 2 | runs | +20.0 % | " in text
     assert (
-        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | 2 | runs | +0.0 % | +0.0 ± 0.0 % |"
+        "| object | Uncertainty + Balance, steady | Uncertainty + Balance | 2 | 2 | runs | +0.0 % | +0.0 ± 0.0 % |"
         in text
     )
 
@@ -378,9 +392,9 @@ def test_a_steady_rate_is_compared_with_the_controls_too():
 def test_who_chooses_is_compared_at_the_same_weight():
     others = [{**one, "strategy": name} for name in ("uncertainty", "random", "random-balance") for one in CELLS[:2]]
     text = tables([*CELLS, *others])
-    assert "| object | Uncertainty | Random | 2 | runs | +0.0 % | +0.0 ± 0.0 % |" in text
-    assert "| object | Uncertainty + Balance | Random + Balance | 2 | runs | +20.0 % | " in text
-    assert "| object | Uncertainty + Balance | Random + Balance, as many rounds | 2 | runs | +20.0 % | " in text
+    assert "| object | Uncertainty | Random | 2 | 2 | runs | +0.0 % | +0.0 ± 0.0 % |" in text
+    assert "| object | Uncertainty + Balance | Random + Balance | 2 | 2 | runs | +20.0 % | " in text
+    assert "| object | Uncertainty + Balance | Random + Balance, as many rounds | 2 | 2 | runs | +20.0 % | " in text
     assert "| Uncertainty | Random + Balance |" not in text
     assert "| Uncertainty | CLIP feedback |" not in text, "which nobody ran"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desiderata.bench.personalize_task import ANSWERED, METHODS
+from desiderata.bench.personalize_task import ANSWERED, COMPARATORS, METHODS, PERFECT
 from desiderata.measure.intervals import Estimate, estimate
 
 Results = Sequence[Mapping[str, Any]]
@@ -17,6 +17,9 @@ Results = Sequence[Mapping[str, Any]]
 KINDS = ("object", "style")
 BASELINE = "dreambooth"
 """What all others are compared with."""
+
+FIRST = ("txt_aln", "img_aln", "ovf")
+"""Figures of the first round by which runs are told to begin alike."""
 
 SIMULATED = "simulated by the judge"
 
@@ -83,11 +86,30 @@ class Table:
         return max(len(cell["rounds"]) for cell in self._cells[strategy].values())
 
     def runs(self, strategy: str, other: str | None = None) -> int:
-        """Return how many runs of a strategy there are; with another, how many subjects and seeds both have."""
+        """Return how many runs of a strategy there are; with another, how many of them have one to compare with."""
         return len(self._both(strategy, strategy if other is None else other))
 
+    def begun_alike(self, strategy: str, other: str) -> int:
+        """Return how many of these begin as the other does, to the last digit, in their first round.
+
+        Processors of different kinds round otherwise, so that runs of one subject and seed may part before anything
+        was chosen.
+        """
+        both = self._both(strategy, other)
+        if self._is_within(strategy, other):
+            return len(both)
+        firsts = [[self.values(name, figure, 0, both) for figure in FIRST] for name in (strategy, other)]
+        return int((np.array(firsts[0]) == np.array(firsts[1])).all(0).sum())
+
     def _both(self, strategy: str, other: str) -> list[tuple[str, int]]:
+        if self._is_within(strategy, other):
+            return sorted(self._cells.get(strategy, ()))
         return sorted(set(self._cells.get(strategy, ())) & set(self._cells.get(other, ())))
+
+    @staticmethod
+    def _is_within(strategy: str, other: str) -> bool:
+        """Return whether every run of a strategy has what it is compared with in itself, as its first round."""
+        return other == BASELINE and strategy not in {*COMPARATORS, *PERFECT}
 
     def cells(self, strategy: str) -> list[Mapping[str, Any]]:
         """Return the cells of a strategy, by subject and seed."""
@@ -138,7 +160,8 @@ class Table:
         Args:
             strategy: Which.
             figure: A key of the rounds.
-            against: The other, in its last round.
+            against: The other, in its last round. DreamBooth is the first round of a strategy's own runs, which a
+                run of DreamBooth on another kind of processor would not be; of comparators it is a run of its own.
             round: Of the first.
             by_subject: Whether subjects, each averaged over its seeds, count as independent, in place of runs: then
                 the interval tells what other subjects would bring, and not only what other seeds would.
@@ -149,7 +172,9 @@ class Table:
         """
         if not (both := self._both(strategy, against)):
             return None
-        values = self.values(strategy, figure, round, both), self.values(against, figure, -1, both)
+        within = self._is_within(strategy, against)
+        other = self.values(strategy, figure, 0, both) if within else self.values(against, figure, -1, both)
+        values = self.values(strategy, figure, round, both), other
         if when_stopped:
             ends = [len(self._cells[strategy][run]["rounds"]) - 1 for run in both]
             then = [self.values(against, figure, end, [run]) for run, end in zip(both, ends, strict=True)]

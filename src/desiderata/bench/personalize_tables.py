@@ -31,10 +31,11 @@ SEEN = {
 LEGEND = f"""\
 Every figure is a mean over subjects × seeds with its 95 % interval (Student's t) over subjects, each averaged over
 its seeds: runs of one subject are too much alike to count as so many witnesses. Percentages are changes against
-DreamBooth, which is round 1 of every strategy, with intervals over subjects, too; there is none where what they are a
-share of is not told from 0. All subjects of a seed share the order of training and the noise that pictures are drawn
-from. A campaign that stopped by itself counts as it was then. Where a strategy has fewer *runs* (subjects × seeds)
-than another, a change is taken over those that both have, and is not the ratio of the means beside it.
+DreamBooth, which is round 1 of a strategy's own runs (of comparators and perfect pictures: runs of its own), with
+intervals over subjects, too; there is none where what they are a share of is not told from 0. All subjects of a seed
+share the order of training and the noise that pictures are drawn from. A campaign that stopped by itself counts as it
+was then. A change is taken over the runs (subjects × seeds) that a strategy has, and is not the ratio of the means
+that are printed, where DreamBooth has more.
 TXT-ALN is the cosine of CLIP embeddings; the authors' code prints 2.5 times as much. *Perfect pictures* are not
 generated, but drawn: exactly what the sentences ask for, and how far each figure can go; *decoded*, after the
 generator's autoencoder. *Answered as asked*: such drawn pictures were learnt from, with full weight, in place of the
@@ -67,10 +68,12 @@ themselves (Eq. 10).
 ABOUT_CONTROLS = """\
 *Equal steps* and *equal weights* are those of Uncertainty + Balance, beside the steady rate, too. Then, whether it
 matters who chooses: Uncertainty against the other strategies, at full weight and with balance, in the end and after
-*as many rounds*, as each was when Uncertainty had stopped. An interval over subjects tells what other subjects would
-bring. One over runs, each as if it were independent of the others of its subject, says how firm a difference is on
-these; what only one of the two tells from 0 is not settled. Of so many comparisons, one in twenty is told from 0 by
-chance.
+*as many rounds*, as each was when Uncertainty had stopped. *Begun alike* are runs whose first round is the same in
+both; the others come from processors of two kinds, which round otherwise, and part before anything is chosen, half as
+far as two seeds do (OVF of objects by 0.05, one standard deviation). An interval over subjects tells what other
+subjects would bring. One over runs, each as if it were independent of the others of its subject, says how firm a
+difference is on these; what only one of the two tells from 0 is not settled. Of so many comparisons, one in twenty is
+told from 0 by chance.
 """
 
 CHOOSING = ("random", "clip-feedback", "human")
@@ -159,10 +162,15 @@ def controls_table(results: Results) -> str:
                         for name in (*ALIGNMENT, "identity", "leak")
                     ]
                     against = f"{name_of(other)}{', as many rounds' if when_stopped else ''}"
-                    about = [kind, name_of(strategy), against, str(table.runs(strategy, other)), over]
+                    alike = str(table.begun_alike(strategy, other))
+                    about = [kind, name_of(strategy), against, str(table.runs(strategy, other)), alike, over]
                     lines.append([*about, *map(_percent, changes)])
     names = (*(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓")
-    return markdown(["kind", "strategy", "against", "runs", "interval over", *names], lines) if lines else ""
+    return (
+        markdown(["kind", "strategy", "against", "runs", "begun alike", "interval over", *names], lines)
+        if lines
+        else ""
+    )
 
 
 def ablation_table(results: Results, what: str, usual: str = "") -> str:
