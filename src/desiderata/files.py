@@ -136,10 +136,14 @@ def is_stage(name: str, place: Path) -> bool:
 
 
 def as_umask_says(stage: Path) -> None:
-    """Give all below a new folder the mode that it has itself: safetensors writes for the owner alone."""
+    """Give all below a new folder the mode that it has itself: safetensors writes for the owner alone.
+
+    A file that has another name elsewhere is left as it is there.
+    """
     mode = stage.stat().st_mode & 0o777
     for path in stage.rglob("*"):
-        path.chmod(mode if path.is_dir() else mode & 0o666)
+        if path.is_dir() or path.stat().st_nlink == 1:
+            path.chmod(mode if path.is_dir() else mode & 0o666)
 
 
 def _stage(place: Path, folder: Path) -> Path:

@@ -287,10 +287,16 @@ def test_one_that_would_choose_otherwise_does_not_say_so(taught: Path, call: Cal
         (["toy", "new", "--round", "3"], "Round 3 of toy is not closed: give one from 0 to 2"),
         (["toy", "new", "--strategy", "genmqd"], "No strategy is called 'genmqd'"),
         (["toy", "photos/new"], "photos/new lies in the folder of your pictures"),
+        (["toy", "others/new"], "others/new lies in the folder of your pictures"),
         (["toy", "toy"], "toy is a campaign already"),
     ],
 )
 def test_what_a_generator_cannot_branch(words: list[str], says: str, taught: Path, call: Call):
+    file = taught / "campaign.toml"
+    others = photos(Path("others")).resolve()
+    file.write_text(
+        file.read_text().replace('kind = "references"', f'kind = "references"\nclass_images = "{others}"')
+    )
     status, said = call("personalize", "branch", *words)
     assert (status, said["error"].startswith(says)) == (2, True), said
     assert not Path("new").exists()
@@ -302,7 +308,7 @@ def test_a_strategy_has_what_it_takes_of_the_settings(taught: Path, call: Call):
         ("dreambooth-equal-steps", {"k": 1}),
         ("dreambooth-lower-rate", {"k": 1, "samples": 3}),
     ):
-        assert call("personalize", "branch", "toy", strategy, "--strategy", strategy)[0] == 0
+        assert call("personalize", "branch", "toy", strategy, "--round", "0", "--strategy", strategy)[0] == 0
         assert Campaign.open(strategy).config.strategy == {"name": strategy, **kept}
 
 
@@ -341,7 +347,56 @@ def test_more_sentences_are_asked_for_than_there_are(taught: Path, call: Call):
     file = taught / "campaign.toml"
     file.write_text(file.read_text().replace("k = 1", "k = 9"))
     status, said = call("personalize", "branch", "toy", "new", "--strategy", "uncertainty")
-    assert (status, "while 9 sentences are undecided (Eq. 10), and there are 4" in said["error"]) == (2, True)
+    assert (status, "while 9 sentences are undecided (Eq. 10), and there are 2 left" in said["error"]) == (2, True)
+
+
+def test_what_learns_from_the_references_alone_begins_where_nothing_else_was_learnt(taught: Path, call: Call):
+    for strategy in ("dreambooth-lower-rate", "dreambooth-equal-steps"):
+        status, said = call("personalize", "branch", "toy", "new", "--strategy", strategy)
+        assert (status, "learns from the references alone, and other pictures had" in said["error"]) == (2, True)
+    assert not Path("new").exists()
+
+
+def test_a_branch_of_a_branch_names_what_was_named(taught: Path, call: Call):
+    assert call("personalize", "branch", "toy", "one", "--strategy", "clip-feedback")[0] == 0
+    assert call("personalize", "branch", "one", "two", "--strategy", "human")[0] == 0
+    assert call("personalize", "branch", "two", "three")[0] == 0
+    made = [personalize_again.commands(Campaign.open(run)).split("  #")[0] for run in ("one", "two", "three")]
+    assert made == [
+        "desiderata personalize branch toy one --round 2 --strategy clip-feedback",
+        "desiderata personalize branch one two --round 2 --strategy human",
+        "desiderata personalize branch two three --round 2",
+    ]
+
+
+def test_a_usual_setting_that_is_said_changes_nothing(taught: Path, call: Call, capsys: Capture):
+    assert call("personalize", "branch", "toy", "by-itself", "--round", "0", "--strategy", "clip-feedback")[0] == 0
+    file = Path("by-itself/campaign.toml")
+    file.write_text(file.read_text().replace("k = 1\n", ""))  # so that it is 3
+    assert call("personalize", "run", "by-itself", "--rounds", "1")[0] == 0
+    for k, said in (("3", True), ("2", False)):
+        capsys.readouterr()
+        assert main(["personalize", "branch", "by-itself", f"new{k}", "--round", "0", "--k", k]) == 0
+        assert ("It chooses the same pictures as" in capsys.readouterr().out) == said
+
+
+def test_what_nobody_was_to_pick_from_does_not_end_a_run(taught: Path, call: Call):
+    assert call("personalize", "branch", "toy", "one", "--round", "0", "--strategy", "clip-feedback")[0] == 0
+    for query in call("personalize", "ask", "one")[1]["queries"]:
+        assert call("personalize", "skip", "one", query["id"], "--reason", "none")[0] == 0
+    assert call("personalize", "ask", "one")[0] == 0  # closes round 1
+    assert call("personalize", "branch", "one", "two", "--round", "1", "--strategy", "human")[0] == 0
+    said = call("personalize", "run", "two")[1]
+    assert (said["stopped"], len(said["open"])) == (None, len(ANCHORS) - 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are not kept there")
+def test_what_is_shared_with_the_other_run_keeps_its_mode(taught: Path, call: Call):
+    weights = sorted(taught.rglob("*.safetensors"))
+    for file in weights:
+        file.chmod(0o444)
+    assert call("personalize", "branch", "toy", "new")[0] == 0
+    assert {file.stat().st_mode & 0o777 for file in weights} == {0o444}
 
 
 def test_next_is_another_round_where_there_were_as_many_as_usual(taught: Path, call: Call, capsys: Capture):

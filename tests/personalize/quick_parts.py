@@ -12,7 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from desiderata.campaign.blobs import Blobs, FolderBlobs, MemoryBlobs
+from desiderata.campaign.images import digest_of, to_png
+from desiderata.campaign.learner import Example
 from desiderata.campaign.loop import Campaign
+from desiderata.campaign.records import Answer, Proposal, Query
 from desiderata.foundation.sampling import Generation, Sampling
 from desiderata.personalize.learner import PersonalizeLearner
 from desiderata.personalize.measurement import Measurement
@@ -176,4 +179,22 @@ def picture(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 20, 3), dtype=np.uint8))
 
 
-__all__ = ["ANCHORS", "TEST", "TOY", "Drill", "Judge", "Painter", "about", "campaign", "contents", "learner"]
+def example(seed: int, prompt: str = "a sks toy in the snow", weight: float = 0.003, **evidence: float) -> Example:
+    query = Query(f"r001-q{seed:02d}", 1, Proposal("toy", prompt, evidence=evidence, weight=weight), "answered")
+    image = picture(seed)
+    return Example(query, Answer(query.id, digest_of(image), "toy", weight, "self"), np.ones(8), to_png(image))
+
+
+__all__ = [
+    "ANCHORS",
+    "TEST",
+    "TOY",
+    "Drill",
+    "Judge",
+    "Painter",
+    "about",
+    "campaign",
+    "contents",
+    "example",
+    "learner",
+]

@@ -7,16 +7,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from quick_parts import Drill, Judge, Painter, campaign, contents, learner, picture
+from quick_parts import Drill, Judge, Painter, campaign, contents, example, learner, picture, references
 
 from contracts.oracle import OracleContract, ask
 from contracts.tiny_dino import tiny_dino
 from contracts.tiny_pipeline import tiny_pipeline
+from desiderata.campaign.blobs import FolderBlobs
 from desiderata.campaign.config import Config
 from desiderata.campaign.loop import Campaign
 from desiderata.errors import DesiderataError
@@ -36,6 +38,7 @@ from desiderata.personalize.build import create, open_run
 from desiderata.personalize.looking import choices, measured_pictures, stopped
 from desiderata.personalize.models import Models
 from desiderata.personalize.picking import pick, unpick
+from desiderata.personalize.pictures import find_class
 from desiderata.personalize.quickstart import new_campaign
 from desiderata.personalize.recipes import TRAINERS, default_trainer, make_trainer
 from desiderata.personalize.strategies import make_strategy
@@ -144,6 +147,72 @@ def test_a_lower_rate_is_what_later_rounds_learn_at(tmp_path: Path):
     again.run(OwnSamples(again), rounds=3)
     assert Drill.lessons == [1, 2], "what was learnt at a lower rate was learnt again"
     assert again.rounds[-1].metrics["pace"] == 0.125
+
+
+def test_who_goes_on_at_a_lower_rate_stays_there():
+    made = campaign(None, "dreambooth-lower-rate", {"samples": 3, "share": 0})
+    made.run(OwnSamples(made), rounds=2)
+    taught = made.learner
+    taught.fit([example(1, pace=0.25), example(2)], np.random.default_rng(0))
+    lone = learner(trainer=Drill(replace(Drill().recipe, learning_rate=0.25 * RATE)))
+    lone.teacher.teach(taught.images)
+    assert taught.save() == lone.save()
+    assert taught.evaluate()["pace"] == 0.25
+
+
+def test_a_round_of_which_nothing_came_has_no_figures_of_an_earlier_choice():
+    made = campaign(None, "uncertainty", {"k": 1, "samples": 3})
+    made.run(OwnSamples(made), rounds=1)
+    (query,) = made.ask()
+    made.skip(query, "nothing there")
+    chosen, skipped = made.rounds[1:]
+    assert {"openness", "mean_entropy"} <= set(chosen.metrics)
+    assert not {"openness", "mean_entropy"} & set(skipped.metrics)
+    assert made.learner_at(1).evaluate() == chosen.metrics
+
+
+def test_the_memory_is_not_enough_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def train(*_: Any, **__: Any):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    made = campaign(tmp_path / "run", "random", {"k": 1})
+    (query,) = made.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(Drill, "train", train)
+        with pytest.raises(DesiderataError, match="the memory to teach painter by drill: put gradient_checkpointing"):
+            made.tell(query, picture(1), source="self")
+    with monkeypatch.context() as patched:
+        patched.setattr(Drill, "apply", train)
+        with pytest.raises(DesiderataError, match="the memory to hold a second painter by drill"):
+            made.ask()
+    assert [query.status for query in campaign(tmp_path / "run", "random", {"k": 1}).queries] == ["answered"]
+
+
+def test_where_another_device_stands_in_a_lesson_is_left_until_the_round_is_recorded(tmp_path: Path):
+    made = campaign(tmp_path / "run", "random", {"k": 1})
+    other = tmp_path / "run" / "training" / "0123.safetensors"
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(b"on a card")
+    taught = made.learner
+    taught.fit([example(1)], np.random.default_rng(0))
+    assert other.exists()
+    taught.tidy()
+    assert not other.exists()
+
+
+def test_pictures_of_the_class_that_were_given_are_kept(tmp_path: Path):
+    given = references(3, first=50)
+    shelf = FolderBlobs(tmp_path)
+    taught = learner(shelf, class_pictures=given)
+    taught.fit([], np.random.default_rng(0))
+    found = find_class(shelf, tmp_path / "nowhere", given[0].image.shape[0])
+    assert [one.digest for one in found] == [one.digest for one in given]
+    again = learner(shelf, class_pictures=found)
+    again.fit([], np.random.default_rng(0))
+    assert again.save() == taught.save()
+    (tmp_path / "class" / "001.png").unlink()
+    with pytest.raises(DesiderataError, match=r"class/001\.png is gone from the run: put it back"):
+        find_class(shelf, tmp_path / "nowhere", 8)
 
 
 def test_a_steady_rate_makes_up_for_what_is_added(tmp_path: Path):

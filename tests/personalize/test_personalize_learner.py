@@ -7,10 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from quick_parts import ANCHORS, SIZE, TEST, TOY, Drill, Judge, Painter, contents, learner, picture, references
+from quick_parts import (
+    ANCHORS,
+    SIZE,
+    TEST,
+    TOY,
+    Drill,
+    Judge,
+    Painter,
+    contents,
+    example,
+    learner,
+    picture,
+    references,
+)
 
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
-from desiderata.campaign.images import digest_of, to_png
 from desiderata.campaign.learner import Example
 from desiderata.campaign.records import Answer, Exchange, Proposal, Query
 from desiderata.errors import DesiderataError
@@ -28,12 +40,6 @@ STYLE = Subject.of("mosaic style", kind="style", setting="a cat")
 def lessons():
     Drill.lessons = []
     return Drill.lessons
-
-
-def example(seed: int, prompt: str = "a sks toy in the snow", weight: float = 0.003, **evidence: float) -> Example:
-    query = Query(f"r001-q{seed:02d}", 1, Proposal("toy", prompt, evidence=evidence, weight=weight), "answered")
-    image = picture(seed)
-    return Example(query, Answer(query.id, digest_of(image), "toy", weight, "self"), np.ones(8), to_png(image))
 
 
 class Stopped(Exception):

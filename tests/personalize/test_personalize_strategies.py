@@ -227,8 +227,14 @@ def test_a_lower_rate_is_asked_for_while_too_much_is_overfitted():
     (proposal,) = propose("dreambooth-lower-rate", room)
     assert (proposal.text, proposal.weight, proposal.evidence["pace"]) == ("", 0, 0.5)
     assert proposal.evidence["mean_share"] == pytest.approx(share)
-    (proposal,) = propose("dreambooth-lower-rate", Room(round=2), pace=0.7)
-    assert proposal.evidence["pace"] == pytest.approx(0.49)
+    slower = Query("r001-q01", 1, Proposal("toy", "", evidence={"pace": 0.7}), "answered")
+    other = Query("r002-q01", 2, Proposal("toy", "a sks toy in the snow", evidence={"candidate": 1.0}), "skipped")
+    said = [Exchange(query, np.empty((0, DIM)), np.empty(0, np.int64)) for query in (slower, other)]
+    (proposal,) = propose("dreambooth-lower-rate", Room(round=3, exchanges=said), pace=0.7)
+    assert proposal.evidence["pace"] == pytest.approx(0.49), "from where it was, in whichever round"
+    nothing = Room(0)
+    assert propose("dreambooth-lower-rate", nothing) == []
+    assert nothing.noted[0].stopped.startswith("No sentence is left")
     assert len(room.noted[0].directions) == 9
     assert not any(one.asked for one in room.noted[0].directions)
     few = Room()

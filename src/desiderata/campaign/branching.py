@@ -14,6 +14,7 @@ from desiderata.campaign import schema
 from desiderata.campaign.config import Config
 from desiderata.campaign.directory import check_free, make_run, open_store
 from desiderata.campaign.recorded import ORIGIN, Recorded, check_picture, image_name, weights_name
+from desiderata.campaign.records import Query
 from desiderata.campaign.rows import to_json
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 HALVES = {"collect": "desiderata.collect.branching", "personalize": "desiderata.personalize.branching"}
 """The module of each half that is a `Half`."""
 
+YOURS = ("images", "class_images")
+"""What the table `world` calls the folders of the user."""
+
 ADDED_LATER = (schema.withdrawals, schema.originals, schema.decisions)
 """Tables that databases of before lack."""
 
@@ -34,8 +38,17 @@ Rows = Sequence[Mapping[str, Any]]
 class Half(Protocol):
     """What a half of the library knows of its runs that a campaign does not."""
 
-    def going_on(self, config: Config, strategy: str | None, settings: Mapping[str, Any]) -> Config:
-        """Return the configuration with another strategy or other settings of it; what cannot go on is an error."""
+    def going_on(
+        self, config: Config, strategy: str | None, settings: Mapping[str, Any], asked: Sequence[Query]
+    ) -> Config:
+        """Return the configuration with another strategy or other settings of it, or say why it cannot go on.
+
+        Args:
+            config: That of the other run.
+            strategy: A name; None for the same.
+            settings: Of that strategy, those that are to be others.
+            asked: The queries of the rounds that both share.
+        """
         ...
 
     def files(self, run: Path, number: int, config: Config) -> Iterable[str]:
@@ -77,19 +90,21 @@ def branch(
         raise DesiderataError(f"{source} was made from Python objects: pass the strategy when you open {place}.")
     check_free(place)
     check_outside(place, source, "the run")
-    if images := config.world.get("images"):
-        check_outside(place, Path(images), "your pictures")
+    for key in YOURS:
+        if folder := config.world.get(key):
+            check_outside(place, Path(folder), "your pictures")
     store = open_store(source)
     number = _last_shared(store, round)
     half = _half(config)
-    new_config = half.going_on(config, strategy, settings or {}) if half else config
+    shared = [query for query in store.queries() if query.round <= number]
+    new_config = half.going_on(config, strategy, settings or {}, shared) if half else config
     with store.reading_weights(number):
         pass  # they are there
     rows = _rows(store, number)
 
     def start(new: Store) -> None:
         assert new.path is not None
-        _record(new, rows, _origin(store, config, source, number, settings or {}))
+        _record(new, rows, _origin(store, config, source, number, strategy or "", settings or {}))
         for image in sorted({row["image"] for row in rows[schema.answers]} - {""}):
             _copy(source, new.path, image_name(image), check=check_picture)
         for name in map(weights_name, range(number + 1)):
@@ -149,10 +164,13 @@ def _upto(number: int, parts: Iterable[tuple[int, str]]) -> list[tuple[int, str]
     return found
 
 
-def _origin(store: Store, config: Config, source: Path, number: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _origin(
+    store: Store, config: Config, source: Path, number: int, strategy: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     own = str(config.strategy.get("name", ""))  # empty for one that was made from Python
     asked = _upto(number, [*_earlier(store), (number, own)])
-    return {"run": readable(source.resolve().name), "round": number, "asked": asked, "settings": dict(settings)}
+    about = {"run": readable(source.resolve().name), "round": number, "asked": asked}
+    return about | {"strategy": strategy, "settings": dict(settings)}
 
 
 def _rows(store: Store, number: int) -> dict[Table, Rows]:

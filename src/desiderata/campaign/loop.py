@@ -18,6 +18,9 @@ from desiderata.campaign.standing import UNFINISHED, Standing
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 
+CLOSES = {"collect": "`desiderata ask`", "personalize": "`desiderata personalize run`"}
+"""What closes a round of which everything is decided, by the half."""
+
 
 class RoundNotClosed(DesiderataError):
     """What was told is recorded, and what should have followed from it failed; asking again makes up for it."""
@@ -164,7 +167,7 @@ class Campaign(Standing):
         decision = Decision(source, settings or {})
         self.store.add_answers(found, answers, files, gate.names_of(images), decision)
         if close:
-            with _recorded(found):
+            with self._recorded(found):
                 self.settle()
         return answers
 
@@ -195,7 +198,7 @@ class Campaign(Standing):
             raise gate.Refused(f"Query {found.id} cannot be skipped without a reason: give one in a few words.")
         self.store.skip(found, " ".join(reason.split()), Decision(source, settings or {}))
         if close:
-            with _recorded(found):
+            with self._recorded(found):
                 self.settle()
 
     def undo(self, query: Query | str) -> Withdrawal:
@@ -304,24 +307,24 @@ class Campaign(Standing):
         withdrawn = sum(one.query_id == query.id for one in self.withdrawals)
         return (withdrawn,) if withdrawn else ()
 
+    @contextmanager
+    def _recorded(self, query: Query) -> Iterator[None]:
+        """Let no error of the block look as if the answer to `query` had not been recorded.
 
-@contextmanager
-def _recorded(query: Query) -> Iterator[None]:
-    """Let no error of the block look as if the answer to `query` had not been recorded.
+        Yields:
+            Nothing.
 
-    Yields:
-        Nothing.
-
-    Raises:
-        RoundNotClosed: The block raises what the caller can put right; other errors get a note.
-    """
-    try:
-        yield
-    except DesiderataError as error:
-        reason = str(error).rstrip(".")
-        raise RoundNotClosed(
-            f"{query.id} is recorded, but its round could not be closed ({reason}): `desiderata ask` closes it."
-        ) from error
-    except Exception as error:
-        error.add_note(f"{query.id} is recorded; `desiderata ask` closes its round.")
-        raise
+        Raises:
+            RoundNotClosed: The block raises what the caller can put right; other errors get a note.
+        """
+        closes = CLOSES.get(self.config.half, "`Campaign.ask`")
+        try:
+            yield
+        except DesiderataError as error:
+            reason = str(error).rstrip(".")
+            raise RoundNotClosed(
+                f"{query.id} is recorded, but its round could not be closed ({reason}): {closes} closes it."
+            ) from error
+        except Exception as error:
+            error.add_note(f"{query.id} is recorded; {closes} closes its round.")
+            raise

@@ -84,7 +84,7 @@ class Recorded:
         if found is None:
             return None
         asked = tuple((through, name) for through, name in found["asked"] if name)
-        return Origin(found["run"], found["round"], asked, found.get("settings", {}))
+        return Origin(found["run"], found["round"], asked, found.get("strategy"), found.get("settings", {}))
 
     def probe(self) -> NDArray[np.float64] | None:
         """Return the embedding, shape (d,), by which the encoder is known again; None where none was recorded."""

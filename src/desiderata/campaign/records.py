@@ -109,12 +109,14 @@ class Origin:
         run: The name of the other run's directory.
         round: The last round that both share.
         asked: Strategies that asked the rounds up to there, by name, each with the last round that it asked.
+        strategy: What was named to decide from there on; empty for the same strategy, None where nobody noted it.
         settings: Those of the strategy that were changed from there on.
     """
 
     run: str
     round: int
     asked: Sequence[tuple[int, str]]
+    strategy: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 

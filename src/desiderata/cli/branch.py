@@ -105,7 +105,9 @@ def branched(campaign: "Campaign", *group: str) -> str:
         return ""
     strategy = campaign.config.strategy["name"]
     words = [*group, "branch", origin.run, own_name(campaign), "--round", origin.round]
-    words += ["--strategy", strategy] * (not origin.asked or origin.asked[-1][1] != strategy)
+    same = origin.asked and origin.asked[-1][1] == strategy
+    said = ("" if same else strategy) if origin.strategy is None else origin.strategy
+    words += ["--strategy", said] * bool(said)
     words += settings_said(strategy, origin.settings)
     called = " ".join(origin.run.split())  # a line that it broke would be a command of its own
     return f"{command(*words)}  # the report of {called} tells how that was made"
@@ -143,8 +145,16 @@ def _chooses_the_same(campaign: "Campaign", other: "Campaign") -> bool:
 
     number = campaign.store.last_round()
     later = shared_rounds(other) <= number < other.store.last_round()
-    same = campaign.config.strategy == other.config.strategy
+    same = _decides(campaign) == _decides(other)
     return same and later and not any(query.round > number for query in decided_by_others(other))
+
+
+def _decides(campaign: "Campaign") -> tuple[str, dict[str, Any]]:
+    """Return what decides in a personalising campaign, with all its settings, those that nobody gave included."""
+    from desiderata.personalize.strategies import make_strategy
+
+    made = make_strategy(**campaign.config.strategy)
+    return made.name, vars(made)
 
 
 def _learns(campaign: "Campaign", run: Path) -> str:

@@ -77,12 +77,14 @@ def _new(config: "Config", name: str) -> str:
     strategy = config.strategy["name"]
     words += ["--strategy", strategy, *settings_said(strategy, config.strategy)]
     words += ["--trainer", (trainer := config.trainer)["name"]]
-    weighed = trainer.get("class_pictures") or "class_images" in config.world
-    for key in ("steps", "learning_rate", *(["prior"] if weighed else []), "class_pictures", "adapter"):
+    given = "class_images" in config.world
+    weighed, drawn = given or trainer.get("class_pictures"), not given
+    keys = ["steps", "learning_rate", *["prior"] * bool(weighed), *["class_pictures"] * drawn, "adapter"]
+    for key in keys:
         words += [f"--{key.replace('_', '-')}", trainer[key]] if key in trainer else []
     for key in ("anchors", *(["test"] if measured else [])):
-        given = prompts.get(key)
-        words += [f"--{key}", given if isinstance(given, str) else f"{key}.txt"] if given else []
+        sentences = prompts.get(key)
+        words += [f"--{key}", sentences if isinstance(sentences, str) else f"{key}.txt"] if sentences else []
     words += ["--pictures", prompts["pictures"]] if "pictures" in prompts else []
     words += ["--class-images", config.world["class_images"]] if "class_images" in config.world else []
     words += ["--gradient-checkpointing"] if config.trainer.get("gradient_checkpointing") else []

@@ -52,6 +52,8 @@ def check_class_pictures(kind: str, trainer: str, number: int | None, folder: Pa
         raise DesiderataError(f"--class-images: {folder} is not a folder: give one with other things of the class.")
     if kind == "style" and (number or folder):
         raise DesiderataError("Class pictures go with an object, and a style has none: leave them out.")
+    if number is not None and folder is not None:
+        raise DesiderataError("--class-pictures is a number to draw, and --class-images are there: give one of them.")
     none = kind == "style" or trainer == "textual-inversion" or (number == 0 and folder is None)
     if prior is not None and none:
         raise DesiderataError("--prior is the weight of class pictures, and there are none here: leave it out.")

@@ -122,7 +122,7 @@ def _meant(campaign: "Campaign", path: Path) -> Path:
     places = [path, rounds / path]
     if campaign.queries and (cell := re.fullmatch(r"(?:(\d+)[/\\])?(\d+)[/\\](\d+)(\.png)?", str(path), re.ASCII)):
         folder = rounds / f"{int(cell[1] or _round(campaign)):03d}" / "candidates"
-        places += folder.glob(f"{int(cell[2]):02d}-*/{int(cell[3]):02d}.png")
+        places[:0] = folder.glob(f"{int(cell[2]):02d}-*/{int(cell[3]):02d}.png")
     for place in places:
         if place.exists():
             return place

@@ -119,10 +119,12 @@ def check_apart(config: "Config", path: Path) -> None:
     Raises:
         DesiderataError: `path` lies there.
     """
+    from desiderata.campaign.branching import YOURS
     from desiderata.files import check_outside
 
-    if images := config.world.get("images"):
-        check_outside(path, Path(images), "your pictures")
+    for key in YOURS:
+        if folder := config.world.get(key):
+            check_outside(path, Path(folder), "your pictures")
 
 
 def write_picture(path: Path, page: "Image.Image") -> None:

@@ -1,11 +1,15 @@
 """A run of `desiderata personalize new` that was stopped while it was made."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.halves import half_of
 from desiderata.cli.output import command
 from desiderata.errors import DesiderataError
+
+RUNNING = "gradient_checkpointing"
+"""The setting of a trainer that changes what it takes, and nothing of what is learnt."""
 
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
@@ -42,13 +46,25 @@ def unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
             f"{run} was stopped while it was made, with another {changed}: give the same command again, remove "
             "the folder, or choose another name."
         )
+    if wanted["trainer"].get(RUNNING) and not campaign.config.trainer.get(RUNNING):
+        _with_less_memory(run, campaign.config)
     return True
+
+
+def _with_less_memory(run: Path, config: "Config") -> None:
+    """Let a run that ran out of memory while it was made go on with less; what it learns is the same."""
+    from desiderata.campaign.config import FILE
+    from desiderata.files import write_text
+
+    write_text(run / FILE, replace(config, trainer={**config.trainer, RUNNING: True}).to_toml())
 
 
 def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
     """Return what was asked for otherwise when a run was begun; empty if nothing was."""
     from desiderata.foundation.registry import lasting
 
+    taught = {key: value for key, value in wanted["trainer"].items() if key != RUNNING}
+    turned = {key: ("--trainer" if key == "name" else f"--{key.replace('_', '-')}") for key in taught}
     classes: Path | None = wanted["class_images"]
     encoder, second = (wanted[name] and lasting(wanted[name]) for name in ("encoder", "second_encoder"))
     begun = {
@@ -64,7 +80,7 @@ def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
         "--encoder": (config.encoder, encoder),
         "--second-encoder": (config.prompts.get("second_encoder"), second),
         "--strategy": (dict(config.strategy), wanted["strategy"]),
-        "--trainer": (dict(config.trainer), dict(config.trainer) | wanted["trainer"]),
+        **{turned[key]: (config.trainer.get(key), value) for key, value in taught.items()},
         "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),
         "--test": (config.prompts.get("test"), wanted["test"]),
         "--pictures": (config.prompts.get("pictures"), wanted["pictures"]),

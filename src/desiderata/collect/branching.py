@@ -1,23 +1,25 @@
 """What of a collecting campaign goes with its rounds when another begins as it did."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from desiderata.campaign.config import Config
+from desiderata.campaign.records import Query
 from desiderata.collect.strategies import STRATEGIES
 from desiderata.errors import DesiderataError
 
 
-def going_on(config: Config, strategy: str | None, settings: Mapping[str, Any]) -> Config:
+def going_on(config: Config, strategy: str | None, settings: Mapping[str, Any], asked: Sequence[Query]) -> Config:
     """Return the configuration with another strategy, whose settings are the usual ones, or those given.
 
     Args:
         config: That of the other run.
         strategy: A name; None for the same strategy with the same settings, apart from those given.
         settings: Of that strategy, by name.
+        asked: The queries of the rounds that both share.
 
     Raises:
         DesiderataError: There is none of that name, or it has no such setting.

@@ -1,9 +1,10 @@
 """Anchor directions: sentences with a slot for the subject (GAL, section 3.2), and those that only measure."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from desiderata.campaign.records import Query
 from desiderata.errors import DesiderataError
 from desiderata.personalize.subject import KINDS, SLOT, Subject
 
@@ -273,6 +274,14 @@ def anchors_of(subject: Subject, templates: Sequence[str]) -> tuple[Anchor, ...]
         for index, template in enumerate(templates)
     )
     return tuple(anchor for anchor in found if anchor.unedited not in known)
+
+
+def used_up(queries: Iterable[Query]) -> set[str]:
+    """Return the prompts that are not asked again: what was learnt from, and what was chosen and skipped.
+
+    What a person did not pick may be picked yet.
+    """
+    return {one.text for one in queries if one.status == "answered" or "candidate" in one.proposal.evidence}
 
 
 def remaining(anchors: Sequence[Anchor], used: Collection[str]) -> tuple[Anchor, ...]:

@@ -1,6 +1,6 @@
 """What the tables of a personalising campaign ask for; no model is looked into for it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.device import check_device
 from desiderata.foundation.registry import locate
 from desiderata.foundation.sampling import Sampling
-from desiderata.personalize.anchors import anchor_templates, anchors_of
+from desiderata.personalize.anchors import anchor_templates, anchors_of, remaining
 from desiderata.personalize.measurement import Measurement
 from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.pictures import reference_files
@@ -104,6 +104,11 @@ class Asked:
     second: str | None
     class_pictures: int | Path
 
+    @property
+    def folders(self) -> list[Path]:
+        """The user's folders, which are left as they are."""
+        return [self.images, *([self.class_pictures] if isinstance(self.class_pictures, Path) else [])]
+
     @classmethod
     def of(cls, config: Config) -> "Asked":
         """Read them.
@@ -149,21 +154,26 @@ def check_before_loading(config: Config, asked: Asked) -> None:
     asked.subject.captions(len(reference_files(asked.images)))
     if isinstance(asked.class_pictures, Path):
         reference_files(asked.class_pictures)
-    check_sentences(asked)
+    check_sentences(asked, ())
     asked.trainer.key()  # at last, since it fetches an adapter where there is one
 
 
-def check_sentences(asked: Asked) -> None:
+def check_sentences(asked: Asked, used: Collection[str]) -> None:
     """Make sure that there are enough sentences for the strategy to ask one round.
+
+    Args:
+        asked: What is asked for.
+        used: Prompts that are not asked again.
 
     Raises:
         DesiderataError: There are not.
     """
-    sentences, strategy = len(anchors_of(asked.subject, asked.templates)), asked.strategy
-    if isinstance(strategy, Uncertainty) and strategy.k > sentences:
+    left, strategy = len(remaining(anchors_of(asked.subject, asked.templates), used)), asked.strategy
+    if isinstance(strategy, Uncertainty) and strategy.k > left:
+        there = f"{'is' if left == 1 else 'are'} {left}{' left' if used else ''}"
         raise DesiderataError(
-            f"A round goes on while {strategy.k} sentences are undecided (Eq. 10), and there are {sentences}: give "
-            "more anchors, or a smaller k."
+            f"A round goes on while {strategy.k} sentences are undecided (Eq. 10), and there {there}: give more "
+            "anchors, or a smaller k."
         )
 
 

@@ -1,31 +1,40 @@
 """What of a personalising campaign goes with its rounds when another begins as it did."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from desiderata.campaign.config import Config
+from desiderata.campaign.records import Query
 from desiderata.errors import DesiderataError
+from desiderata.personalize.anchors import used_up
 from desiderata.personalize.asked import Asked, check_sentences
 from desiderata.personalize.choosing import SAMPLES
+from desiderata.personalize.controls import DreamBoothEqualSteps
+from desiderata.personalize.pacing import LowerRate
 from desiderata.personalize.strategies import STRATEGIES, make_strategy
 
 SHARED = ("references", "class")
 """Folders of a run with what every round learns from."""
 
 
-def going_on(config: Config, strategy: str | None, settings: Mapping[str, Any]) -> Config:
+ALONE = (LowerRate.name, DreamBoothEqualSteps.name)
+"""Strategies that learn from the references alone, and go on learning nothing else."""
+
+
+def going_on(config: Config, strategy: str | None, settings: Mapping[str, Any], asked: Sequence[Query]) -> Config:
     """Return the configuration with another strategy, which has those settings of the one before that it takes.
 
     Args:
         config: That of the other run.
         strategy: A name; None for the same strategy.
         settings: Of that strategy, those that are to be others.
+        asked: The queries of the rounds that both share.
 
     Raises:
-        DesiderataError: There is none of that name, it has no such setting, or it cannot go on with this trainer and
-            these sentences.
+        DesiderataError: There is none of that name, it has no such setting, or it cannot go on with this trainer,
+            what was learnt from, and the sentences that are left.
     """
     if not settings and strategy in {None, config.strategy.get("name")}:
         return config
@@ -35,7 +44,12 @@ def going_on(config: Config, strategy: str | None, settings: Mapping[str, Any]) 
     before = {key: value for key, value in config.strategy.items() if key != "name"}
     taken = {key: value for key, value in before.items() if _takes(name, key, value)}
     config = replace(config, strategy={"name": name, **taken, **settings})
-    check_sentences(Asked.of(config))
+    if name in ALONE and any(query.status == "answered" and query.text for query in asked):
+        raise DesiderataError(
+            f"{name} learns from the references alone, and other pictures had been learnt from by that round: branch "
+            "from an earlier one, such as --round 0."
+        )
+    check_sentences(Asked.of(config), used_up(asked))
     return config
 
 

@@ -15,7 +15,7 @@ from desiderata.foundation.picture_encoder import PictureEncoder, load_picture_e
 from desiderata.personalize.asked import Asked, check_before_loading
 from desiderata.personalize.learner import PART, PersonalizeLearner
 from desiderata.personalize.models import Models
-from desiderata.personalize.pictures import Reference, find_references, read_references
+from desiderata.personalize.pictures import Reference, find_class, find_references, read_references
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.teaching import Progress
 from desiderata.threads import use_physical_cores
@@ -53,7 +53,8 @@ def create(
     """
     check_free(path)
     asked = Asked.of(config)
-    check_outside(path, asked.images, "your pictures")
+    for folder in asked.folders:
+        check_outside(path, folder, "your pictures")
     check_before_loading(config, asked)
     if checked:
         checked()
@@ -141,7 +142,7 @@ def _learner(
         second=_second(asked, models),
         class_pictures=asked.class_pictures
         if isinstance(asked.class_pictures, int)
-        else read_references(asked.class_pictures, models.generator.size),
+        else find_class(shelf, asked.class_pictures, models.generator.size),
         seed=config.seed,
         shelf=shelf,
         memo=FolderBlobs(memo) if memo else None,

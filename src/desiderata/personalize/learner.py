@@ -14,10 +14,10 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.encoder import Encoder
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.picture_encoder import PictureEncoder
-from desiderata.personalize.anchors import anchors_of, remaining
+from desiderata.personalize.anchors import anchors_of, remaining, used_up
 from desiderata.personalize.candidates import Candidates, draw_candidates
 from desiderata.personalize.measurement import Measurement, measured_folder
-from desiderata.personalize.pictures import Reference, keep_references, square
+from desiderata.personalize.pictures import Reference, keep_class, keep_references, square
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.subject import Subject
@@ -27,7 +27,7 @@ from desiderata.personalize.trainers.trainer import Trainer
 PART = "reference"
 """What the pictures of the subject are called among those that the campaign holds."""
 
-MEASURED_BEFORE = ("mean_entropy", "openness", "pace")
+MEASURED_BEFORE = ("mean_entropy", "openness")
 """What is known of the choice that led to a round, and told with the round's figures."""
 
 
@@ -89,6 +89,7 @@ class PersonalizeLearner:
         self.measurement, self.second, self.seed = measurement, second, seed
         self.shelf: Blobs = MemoryBlobs() if shelf is None else shelf
         self.classes = (subject.word,)
+        self._class_pictures = class_pictures
         self.teacher = Teacher(
             generator,
             trainer,
@@ -103,6 +104,7 @@ class PersonalizeLearner:
         captions = subject.captions(len(self.references))
         self._given = [TrainingImage(one.image, caption) for one, caption in zip(self.references, captions)]
         self._take([])
+        self._chosen = False  # whether anything came of what was asked last
 
     @property
     def embedding(self) -> str:
@@ -124,7 +126,11 @@ class PersonalizeLearner:
         A killed call goes on where it stood.
         """
         keep_references(self.shelf, self.references)
+        if not isinstance(self._class_pictures, int):
+            keep_class(self.shelf, self._class_pictures)
+        before = self._round
         self._take(examples)
+        self._chosen = self._round > before
         self.teacher.teach(self.images, self._pace)
 
     def evaluate(self) -> dict[str, float]:
@@ -132,14 +138,15 @@ class PersonalizeLearner:
 
         Returns:
             The figures of `Measurement.figures`, and with a second encoder of `Measurement.likeness`;
-            `full_weight_steps`, how many steps' worth of training came from pictures of full weight; and of the
-            choice that led here, where it was measured, `mean_entropy`, `openness` (Eq. 9) and `pace`, the factor of
-            the learning rate.
+            `full_weight_steps`, how many steps' worth of training came from pictures of full weight; `pace`, the
+            factor of the learning rate, where a strategy turned it; and of the choice that led here, where anything
+            came of it and it was measured, `mean_entropy` and `openness` (Eq. 9).
         """
         weights = [image.weight for image in self.images]
         figures = {"full_weight_steps": self.teacher.full_weight_steps(weights)}
-        figures |= {name: self._evidence[name] for name in MEASURED_BEFORE if name in self._evidence}
-        figures |= {"pace": self._pace} if "steady" in self._evidence else {}
+        if self._chosen:
+            figures |= {name: self._evidence[name] for name in MEASURED_BEFORE if name in self._evidence}
+        figures |= {"pace": self._pace} if self._paces or "steady" in self._evidence else {}
         if self.measurement:
             report = self.teacher.report("Drawing test pictures")
             easel, folder = self.teacher.easel(), self.test_folder
@@ -156,13 +163,7 @@ class PersonalizeLearner:
 
     def state(self, exchanges: Sequence[Exchange], round: int) -> PersonalizeState:
         """Return the directions that are left, and how pictures are drawn for them."""
-        # What was chosen and skipped is not asked again; what a person did not pick may be picked yet.
-        used = {
-            one.query.text
-            for one in exchanges
-            if one.query.status == "answered" or "candidate" in one.query.proposal.evidence
-        }
-        anchors = remaining(self.anchors, used)
+        anchors = remaining(self.anchors, used_up(one.query for one in exchanges))
         centre = self.reference_features.mean(0)
 
         def candidates(m: int) -> Candidates:
@@ -199,6 +200,7 @@ class PersonalizeLearner:
         """
         self.teacher.load(weights)
         self._take(examples)
+        self._chosen = True
 
     @property
     def personalised(self) -> Generator:
@@ -217,10 +219,11 @@ class PersonalizeLearner:
 
     @property
     def _pace(self) -> float:
-        """The factor of the learning rate that the strategy asks for."""
+        """The factor of the learning rate that the strategy asks for, or an earlier one did before it."""
+        pace = self._paces[-1] if self._paces else 1.0
         if "steady" in self._evidence:
-            return self.teacher.steady_pace([image.weight for image in self.images])
-        return self._evidence.get("pace", 1.0)
+            pace *= self.teacher.steady_pace([image.weight for image in self.images])
+        return pace
 
     def _take(self, examples: Sequence[Example]) -> None:
         size = self.teacher.base.size
@@ -230,6 +233,8 @@ class PersonalizeLearner:
             if one.png  # a control may answer itself
         ]
         self._round = max((one.query.round for one in examples), default=0)
-        self._evidence = dict(examples[-1].query.proposal.evidence) if examples else {}
+        told = [one.query.proposal.evidence for one in examples]
+        self._evidence = dict(told[-1]) if told else {}
+        self._paces = [evidence["pace"] for evidence in told if "pace" in evidence]
         nothing = replace(self._given[0], weight=0.0)
         self.images = [*self._given, *chosen, *[nothing] * int(self._evidence.get("additions", 0))]

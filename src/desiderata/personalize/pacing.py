@@ -10,6 +10,7 @@ from desiderata.campaign.records import Proposal
 from desiderata.errors import DesiderataError
 from desiderata.personalize.candidates import Candidates
 from desiderata.personalize.choosing import ALL_BLANKED, Choosing, Pick
+from desiderata.personalize.selection import Selection
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.uncertainty import Appraisal, appraise
 
@@ -20,6 +21,9 @@ SHARE = 0.2
 """Overfitted share of all pictures at which a rate is low enough; chosen on two development objects."""
 
 
+NOTHING_LEFT = "No sentence is left by which the learning rate could be judged."
+
+
 class LowerRate(Choosing):
     """Learns from the references alone, each round at a lower learning rate, while too many pictures are overfitted.
 
@@ -28,7 +32,8 @@ class LowerRate(Choosing):
     few of them are overfitted. Unlike the entropies of Eq. 10 this does not take a direction whose pictures are all
     overfitted for one that is learnt.
 
-    Nothing of its own is learnt from; every round records its rate and answers itself.
+    Nothing of its own is learnt from; every round records its rate and answers itself. A run that was branched from
+    one at a lower rate goes on from that.
 
     Args:
         pace: What the learning rate is multiplied by in each round, more than 0 and less than 1.
@@ -52,6 +57,9 @@ class LowerRate(Choosing):
 
     def propose(self, state: PersonalizeState, rng: np.random.Generator) -> Sequence[Proposal]:
         """Return one proposal that answers itself with the references' mean, and names the next round's rate."""
+        if not state.anchors:
+            state.note(Selection(state.round, self.name, self.k, stopped=NOTHING_LEFT))
+            return []
         candidates = state.candidates(self.drawn)
         found = appraise(candidates.to_anchor(self.placeholder), candidates.to_plain(), candidates.usable, self.rate)
         seen = candidates.usable.any(1)
@@ -64,8 +72,10 @@ class LowerRate(Choosing):
         state.note(self._selection(state, candidates, found, self.choose(candidates, found, rng), 0.0, stopped))
         if stopped:
             return []
+        earlier = [one.query.proposal.evidence for one in state.exchanges]
+        before = next((evidence["pace"] for evidence in reversed(earlier) if "pace" in evidence), 1.0)
         evidence = {
-            "pace": self.pace**state.round,
+            "pace": before * self.pace,
             "mean_share": share,
             "mean_entropy": float(found.entropies.mean()),
             "openness": found.openness,

@@ -12,10 +12,13 @@ from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.images import ImageLike, as_list, digest_of, read_image, to_png
 from desiderata.errors import DesiderataError
 from desiderata.formats import ONE_OF
-from desiderata.personalize.drawing import kept, kept_picture
+from desiderata.personalize.drawing import PASSED, kept, kept_picture
 from desiderata.worlds.folder import image_files
 
 Pixels = NDArray[np.uint8]
+
+GIVEN = "class/given.txt"
+"""What a run keeps that has copies of class pictures: how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,30 @@ def kept_reference(shelf: Blobs, digest: str) -> Pixels | None:
     return kept_picture(shelf, _name(digest))
 
 
+def keep_class(shelf: Blobs, given: Sequence[Reference]) -> None:
+    """Put copies of pictures of the subject's class into the run, too, where those lie that others have drawn."""
+    if kept(shelf, GIVEN) is None:
+        for number, one in enumerate(given):
+            shelf.put(_of_class(number), to_png(Image.fromarray(one.image)))
+        shelf.put(GIVEN, f"{len(given)}\n".encode())
+
+
+def find_class(shelf: Blobs, folder: Path, size: int) -> list[Reference]:
+    """Return pictures of the class that the user gave, from the run or, until it has them, from where they lay.
+
+    Raises:
+        DesiderataError: They are in neither place.
+    """
+    if (number := kept(shelf, GIVEN)) is None:
+        return read_references(folder, size)
+    made: list[Reference] = []
+    for name in map(_of_class, range(int(number))):
+        if (image := kept_picture(shelf, name.removesuffix(PASSED))) is None:
+            raise DesiderataError(f"The picture {name} is gone from the run: put it back from a copy.")
+        made.append(Reference(name, image))
+    return made
+
+
 def find_references(shelf: Blobs, wanted: Mapping[str, str], folder: str | Path, size: int) -> list[Reference]:
     """Return the pictures that a run began with, from the run or, where it was killed early, from where they lay.
 
@@ -122,6 +149,10 @@ def find_references(shelf: Blobs, wanted: Mapping[str, str], folder: str | Path,
                 "put it back."
             )
     return [found[digest] for digest in wanted]
+
+
+def _of_class(number: int) -> str:
+    return f"class/{number:03d}{PASSED}"
 
 
 def _name(digest: str) -> str:

@@ -108,6 +108,7 @@ def new_campaign(
     world = {"kind": "references", "images": str(Path(images).resolve())}
     if class_images is not None:
         world["class_images"] = str(Path(class_images).resolve())
+        usual.pop("class_pictures", None)
     config = Config(
         seed=seed,
         half="personalize",

@@ -48,7 +48,8 @@ class Human(Choosing):
 
     def ends(self, state: PersonalizeState) -> str:
         """Return that nothing was picked in the round before, if so."""
-        before = [one.query.status for one in state.exchanges if one.query.round == state.round - 1]
+        asked = [one.query for one in state.exchanges if one.query.round == state.round - 1]
+        before = [query.status for query in asked if "candidate" not in query.proposal.evidence]
         return "" if not before or "answered" in before else "No picture was picked in the round before."
 
     def weights(self, round: int, found: Appraisal) -> list[float]:

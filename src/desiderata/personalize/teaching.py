@@ -2,11 +2,12 @@
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -88,7 +89,8 @@ class Teacher:
             pace: Factor of the trainer's learning rate.
 
         Raises:
-            DesiderataError: The trainer takes no steps, and so has no pace; or another process learns in this run.
+            DesiderataError: The trainer takes no steps, and so has no pace; another process learns in this run; or
+                the device has not the memory.
         """
         prior, trainer = self._prior(), at_pace(self.trainer, pace)
         key = self._lesson_key(images, prior, trainer)
@@ -106,10 +108,10 @@ class Teacher:
                     f"Another process is learning in {self._folder} at this moment: wait until it has done so, and "
                     "call this again."
                 )
+            # Others there are left until something is recorded: another device may be in the midst of this round.
             checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
-            if checkpoint and not checkpoint.exists():
-                self._clear()  # of an earlier lesson, after whose record a call was killed
-            learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
+            with self._memory("teach"):
+                learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
         if self.memo:
             self.memo.put(name, self.save())
@@ -124,7 +126,8 @@ class Teacher:
     def personalised(self) -> Generator:
         """The generator with what was taught last."""
         if self._personalised is None:
-            self._personalised = self.trainer.apply(self.base, self.learnt)
+            with self._memory("hold a second"):
+                self._personalised = self.trainer.apply(self.base, self.learnt)
         return self._personalised
 
     def easel(self) -> Easel:
@@ -224,6 +227,28 @@ class Teacher:
     def _claim(self) -> AbstractContextManager[bool]:
         """Return what keeps other processes from learning in the run, and says whether none does."""
         return claimed(self._folder / CLAIM) if self._folder else nullcontext(True)
+
+    @contextmanager
+    def _memory(self, doing: str) -> Iterator[None]:
+        """Say how to do with less memory, where that is why the block fails.
+
+        Args:
+            doing: What the block does with a generator.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            DesiderataError: The device has not the memory.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise DesiderataError(
+                f"The device {str(self.base.device)!r} has not the memory to {doing} {self.base.name} by "
+                f"{self.trainer.name}: put gradient_checkpointing = true into the table trainer of campaign.toml and "
+                "go on, or begin a run with --trainer dreambooth-lora or --precision float16, which need less."
+            ) from error
 
     def _clear(self) -> None:
         if self._folder:

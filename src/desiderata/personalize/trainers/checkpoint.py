@@ -1,7 +1,7 @@
 """Where a training run stands: tensors in one safetensors file, replaced in one step."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +41,28 @@ def save_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], step: int, 
             file.write(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
 
 
-def load_checkpoint(path: Path, about: str) -> tuple[int, dict[str, torch.Tensor]]:
-    """Read what `save_checkpoint` wrote.
+def load_checkpoint(path: Path, about: str, take: Callable[[str, torch.Tensor], None]) -> int:
+    """Read what `save_checkpoint` wrote, likewise tensor by tensor.
 
     Args:
         path: The file.
         about: As given to `save_checkpoint`.
+        take: Gets the name of every tensor and the tensor.
 
     Returns:
-        The number of steps done and the tensors; 0 and none when there is no file.
+        The number of steps done; 0 when there is no file.
 
     Raises:
         DesiderataError: The file is that of another run, or cannot be read.
     """
     if not path.exists():
-        return 0, {}
+        return 0
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            if metadata.get("about") == about:
+                for name in file.keys():  # noqa: SIM118 (not a dict)
+                    take(name, file.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise DesiderataError(
             f"The checkpoint {path} cannot be read ({error}): remove it, and training begins anew."
@@ -69,4 +72,4 @@ def load_checkpoint(path: Path, about: str) -> tuple[int, dict[str, torch.Tensor
             f"The checkpoint {path} is that of another training (other pictures, settings, seed or model): remove "
             "it, or give another file."
         )
-    return json.loads(metadata["step"]), tensors
+    return json.loads(metadata["step"])

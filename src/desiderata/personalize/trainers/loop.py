@@ -208,20 +208,22 @@ class Loop:
         return state
 
     def _resume(self, path: Path, about: str) -> int:
-        done, state = load_checkpoint(path, about)
+        moments: dict[str, dict[str, Tensor]] = {}
+
+        @torch.no_grad()
+        def take(entry: str, value: Tensor) -> None:
+            kind, name = entry.split(".", 1)
+            if kind == "now":
+                self._task.parameters[name].copy_(value)
+            elif kind == "mean":
+                self._mean[name].copy_(value)
+            else:
+                key, name = name.split(".", 1)
+                moments.setdefault(name, {})[key] = value.to(self._device)
+
+        done = load_checkpoint(path, about, take)
         if not done:
             return 0
-        moments: dict[str, dict[str, Tensor]] = {}
-        with torch.no_grad():
-            for entry, value in state.items():
-                kind, name = entry.split(".", 1)
-                if kind == "now":
-                    self._task.parameters[name].copy_(value)
-                elif kind == "mean":
-                    self._mean[name].copy_(value)
-                else:
-                    key, name = name.split(".", 1)
-                    moments.setdefault(name, {})[key] = value
         numbered = {number: moments[name] for number, name in enumerate(self._task.parameters) if name in moments}
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": numbered})
         return done
