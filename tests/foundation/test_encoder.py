@@ -14,6 +14,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, GPT2Confi
 from transformers.utils import logging
 
 from contracts.tiny_clip import few_words, tiny_clip
+from contracts.tiny_pipeline import tiny_pipeline
 from desiderata.campaign.config import Config
 from desiderata.cli import main
 from desiderata.errors import DesiderataError
@@ -280,6 +281,19 @@ def test_what_is_hidden_beside_a_model_is_not_its_content(own: Path):
     assert content_key(str(own)) == key
     shown = own.rename(own.parent / ".models")
     assert content_key(str(shown)) == key, "what lies in a hidden folder itself counts"
+
+
+def test_what_is_never_read_of_a_model_is_not_its_content(tmp_path: Path):
+    folder = tiny_pipeline(tmp_path / "tiny")
+    key = content_key(str(folder))
+    for beside in ("note.txt", "v1-5-pruned.safetensors", "unet/diffusion_pytorch_model.bin", "onnx/config.json"):
+        (folder / beside).parent.mkdir(exist_ok=True)
+        (folder / beside).write_text("gigabytes")
+    assert content_key(str(folder)) == key
+    (folder / "scheduler" / "scheduler_config.json").write_text("{}")
+    changed = content_key(str(folder))
+    (folder / "model_index.json").write_text("[]")  # which is said where it is loaded
+    assert len({key, changed, content_key(str(folder))}) == 3
 
 
 def test_runs_made_earlier_know_their_model_again(own: Path, monkeypatch: pytest.MonkeyPatch):

@@ -19,14 +19,11 @@ from transformers.utils import logging as transformers_logging
 from desiderata.errors import DesiderataError
 from desiderata.files import as_umask_says, stage_folder
 from desiderata.foundation.hub import lacks_safetensors
-from desiderata.foundation.registry import load_pretrained, locate
+from desiderata.foundation.registry import INDEX, load_pretrained, locate
 from desiderata.foundation.weights import load_model, load_tokenizer
 
 if TYPE_CHECKING:
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-
-INDEX = "model_index.json"
-"""The file that says which class each part of a pipeline is of."""
 
 KIND = "StableDiffusionPipeline"
 """What a pipeline's index calls it."""

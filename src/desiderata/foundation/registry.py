@@ -1,6 +1,7 @@
 """Names of pretrained models, and where each is found: bundled with the package, in a directory, or on the hub."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,6 +14,13 @@ from desiderata.foundation.hub import cut_off, lacking, lacks_safetensors, local
 
 BUNDLED_ROOT = Path(__file__).parent.parent / "bundled"
 """The folder of the package that holds the bundled models."""
+
+
+READ = (".json", ".safetensors", ".txt", ".model")
+"""What files end in that models are read from."""
+
+INDEX = "model_index.json"
+"""The file that names the parts of a pipeline."""
 
 
 class OutOfReach(DesiderataError):
@@ -138,18 +146,32 @@ def content_key(name: str) -> str:
 
     Returns:
         SHA-256 over the names and contents of a model directory's files, in hexadecimal; a hub id as it is. What is
-        hidden does not count: git and the hub's client note there when they last looked.
+        hidden does not count: git and the hub's client note there when they last looked. Nor does what is never
+        read, such as weights in other formats, and what lies beside the parts of a pipeline.
     """
     source = Path(locate(name))
     if not source.is_dir():
         return str(source)
     digest = hashlib.sha256()
+    parts = _parts(source)
     for file in sorted(source.rglob("*")):
         inside = file.relative_to(source)
-        if file.suffix != ".md" and not any(part.startswith(".") for part in inside.parts) and file.is_file():
+        hidden, beside = any(part.startswith(".") for part in inside.parts), parts and inside.parts[0] not in parts
+        if file.suffix in READ and not hidden and not beside and file.is_file():
             digest.update(f"{inside.as_posix()} {file.stat().st_size}\n".encode())
             add_content(digest, file)
     return digest.hexdigest()
+
+
+def _parts(source: Path) -> set[str]:
+    """Return what of a pipeline's directory is read, by names; nothing for another kind of model."""
+    try:
+        index = json.loads((source / INDEX).read_text("utf-8"))
+    except (OSError, ValueError):  # what is wrong with it is said where it is loaded
+        return set()
+    if not isinstance(index, dict):
+        return set()
+    return {INDEX, "sampling.json", *(name for name, value in index.items() if isinstance(value, list))}
 
 
 def add_content(digest: "hashlib._Hash", file: Path) -> None:
