@@ -112,6 +112,11 @@ def test_settings_go_on_with_the_strategy_that_they_are_of(answered: Path, call:
 def test_settings_are_given_in_python(answered: Path):
     branch("run", "new", settings={"best": 1})
     assert Campaign.open("new").config.strategy == {"name": "text-influence", "best": 1}
+    assert (
+        again.commands(Campaign.open("new"))
+        .split("\n")[0]
+        .endswith("with the settings {'best': 1}, which Python takes")
+    )
     for strategy, known in (("genmqd", "it has "), (None, "it has ")):
         with pytest.raises(DesiderataError, match=f"has no setting 'k': {known}"):
             branch("run", "other", strategy=strategy, settings={"k": 2})

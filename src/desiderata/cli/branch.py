@@ -110,7 +110,9 @@ def branched(campaign: "Campaign", *group: str) -> str:
     words += ["--strategy", said] * bool(said)
     words += settings_said(strategy, origin.settings)
     called = " ".join(origin.run.split())  # a line that it broke would be a command of its own
-    return f"{command(*words)}  # the report of {called} tells how that was made"
+    unsaid = {name: value for name, value in origin.settings.items() if f"--{name}" not in words}
+    python = f"; with the settings {unsaid!r}, which Python takes" if unsaid else ""
+    return f"{command(*words)}  # the report of {called} tells how that was made{python}"
 
 
 def _make(
