@@ -85,13 +85,13 @@ def test_the_last_round_is_meant_where_none_is_given(run: Path, tmp_path: Path):
     new = opened(tmp_path / "new")
     assert new.rounds == campaign.rounds
     assert [query.status for query in new.ask()] == ["open", "open"]
-    assert (new.store.origin(), campaign.store.origin()) == (Origin("run", 3, ()), None)
+    assert (new.store.origin(), campaign.store.origin()) == (Origin("run", 3, (), ""), None)
 
 
 def test_a_branch_of_a_branch_tells_where_it_came_from(run: Path, tmp_path: Path):
     branch(run, tmp_path / "one", round=2)
     branch(tmp_path / "one", tmp_path / "two", round=1)
-    assert opened(tmp_path / "two").store.origin() == Origin("one", 1, ())
+    assert opened(tmp_path / "two").store.origin() == Origin("one", 1, (), "")
 
 
 def test_a_run_from_before_there_was_undo_is_branched(run: Path, tmp_path: Path):

@@ -301,7 +301,9 @@ def test_runs_made_earlier_know_their_model_again(own: Path, monkeypatch: pytest
     for file in sorted(path for path in own.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(own).as_posix()} {file.stat().st_size}\n".encode() + file.read_bytes())
     monkeypatch.setattr(Path, "read_bytes", lambda _file: pytest.fail("weights may be larger than the memory"))
-    assert content_key(str(own)) == digest.hexdigest()
+    assert content_key(str(own)) == content_key(str(own), everything=True) == digest.hexdigest()
+    (own / "pytorch_model.bin").write_bytes(b"in another format")
+    assert content_key(str(own)) == digest.hexdigest() != content_key(str(own), everything=True)
 
 
 def test_the_path_of_a_file_lasts_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

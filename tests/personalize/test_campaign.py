@@ -179,11 +179,11 @@ def test_the_memory_is_not_enough_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_
     (query,) = made.ask()
     with monkeypatch.context() as patched:
         patched.setattr(Drill, "train", train)
-        with pytest.raises(DesiderataError, match="the memory to teach painter by drill: put gradient_checkpointing"):
+        with pytest.raises(DesiderataError, match="memory to teach painter by drill: begin a run with --precision"):
             made.tell(query, picture(1), source="self")
     with monkeypatch.context() as patched:
         patched.setattr(Drill, "apply", train)
-        with pytest.raises(DesiderataError, match="the memory to hold a second painter by drill"):
+        with pytest.raises(DesiderataError, match="memory to hold a second painter: begin a run with --precision"):
             made.ask()
     assert [query.status for query in campaign(tmp_path / "run", "random", {"k": 1}).queries] == ["answered"]
 

@@ -27,6 +27,7 @@ from desiderata.personalize.trainers.adapter_training import picture_tower, save
 from desiderata.personalize.trainers.custom_diffusion import CustomDiffusion
 from desiderata.personalize.trainers.dreambooth import DreamBooth
 from desiderata.personalize.trainers.ip_adapter import IPAdapter, embed
+from desiderata.personalize.trainers.loop import Loop
 from desiderata.personalize.trainers.lora import DreamBoothLora
 from desiderata.personalize.trainers.recipe import Recipe, Running
 from desiderata.personalize.trainers.textual_inversion import TextualInversion
@@ -417,15 +418,25 @@ class TestLearning:
         assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
 
     def test_the_base_model_leaves_the_device_to_the_pupil(self, base: Generator, monkeypatch: pytest.MonkeyPatch):
-        asides, recipe = [], replace(SHORT, steps=1)
+        asides, loops, recipe = [], [], replace(SHORT, steps=1, ema=0.9)
+        step = Loop._step
 
         @contextmanager
         def aside(generator: Generator) -> Iterator[None]:
             asides.append(generator)
             yield
+            (loop,) = loops
+            assert not loop._optimizer.state, "the base model comes back into the memory of the moments"
+            assert all(parameter.grad is None for parameter in loop._parameters)
+            assert not loop._mean
+
+        def stepped(loop: Loop, number: int) -> float:
+            loops.append(loop)
+            return step(loop, number)
 
         monkeypatch.setattr(Generator, "set_aside", aside)
-        DreamBooth(recipe).train(base, references(), 0)
+        monkeypatch.setattr(Loop, "_step", stepped)
+        assert DreamBooth(recipe).train(base, references(), 0)
         assert asides == [base]
         DreamBooth(recipe, Running(preview=lambda *_: None)).train(base, references(), 0)
         assert asides == [base], "a preview is drawn by a copy of it"

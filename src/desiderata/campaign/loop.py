@@ -18,7 +18,7 @@ from desiderata.campaign.standing import UNFINISHED, Standing
 from desiderata.campaign.store import Store
 from desiderata.errors import DesiderataError
 
-CLOSES = {"collect": "`desiderata ask`", "personalize": "`desiderata personalize run`"}
+CLOSES = {"collect": "`desiderata ask`", "personalize": "the next `desiderata personalize ask` or `run`"}
 """What closes a round of which everything is decided, by the half."""
 
 

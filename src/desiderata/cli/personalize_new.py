@@ -204,18 +204,18 @@ def new(
         "class_images": class_images,
         "seed": seed,
     }
+    check_learns(
+        trainer,
+        steps=steps,
+        learning_rate=learning_rate,
+        prior=prior,
+        gradient_checkpointing=gradient_checkpointing or None,
+    )
     resumed = unfinished(run, images, wanted)
     if not resumed:
         check_class_pictures(kind, trainer, class_pictures, class_images, prior)
         check_measured(pictures, test=test, second_encoder=second_encoder)
         check_chooses(strategy, k=k, samples=samples, rate=rate)
-        check_learns(
-            trainer,
-            steps=steps,
-            learning_rate=learning_rate,
-            prior=prior,
-            gradient_checkpointing=gradient_checkpointing or None,
-        )
         reference_files(images)  # what is wrong with them is said before the models are loaded
         Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder)  # it says what is wrong with them
     warning = before_learning(

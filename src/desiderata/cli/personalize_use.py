@@ -121,7 +121,7 @@ def export(
         from desiderata.personalize.export import export_generator
 
         closed = check_learnt(campaign, round)
-        check_apart(campaign.config, folder)
+        check_apart(campaign.config, run, folder)
         told.round = 0
         told("Writing the generator", 0, 1)
         card = export_generator(campaign, folder, round=closed, learnt_only=lora)
@@ -161,7 +161,7 @@ def report(
     path = out or run / "report.html"
     campaign = Campaign.open(run)
     check_learnt(campaign, None)
-    check_apart(campaign.config, path)
+    check_apart(campaign.config, run, path)
     check_writable(path, (".html",))
     with spinner("Writing the report", quiet=json):
         write_report(of_campaign(campaign, command=commands(campaign)), path)
@@ -221,12 +221,12 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
     from desiderata.files import check_writable
 
     config = Config.read(run)
-    check_apart(config, folder)
+    check_apart(config, run, folder)
     if folder.exists() and not folder.is_dir():
         raise DesiderataError(f"{folder} is a file: give a folder.")
     check_writable(folder / "picture.png", (".png",))
     if sheet is not None:
-        check_apart(config, sheet)
+        check_apart(config, run, sheet)
         check_writable(sheet, (".png",))
         inside = any(sheet.resolve().is_relative_to(place.resolve()) for place in (run, folder))
         if sheet.exists() and inside:

@@ -113,8 +113,8 @@ def check_learnt(campaign: "Campaign", round: int | None) -> int:
     return last if round is None else round
 
 
-def check_apart(config: "Config", path: Path) -> None:
-    """Make sure that nothing is written among the pictures that the user gave.
+def check_apart(config: "Config", run: Path, path: Path) -> None:
+    """Make sure that nothing is written among the pictures that the user gave, unless the run itself lies there.
 
     Raises:
         DesiderataError: `path` lies there.
@@ -123,7 +123,8 @@ def check_apart(config: "Config", path: Path) -> None:
     from desiderata.files import check_outside
 
     for key in YOURS:
-        if folder := config.world.get(key):
+        folder = config.world.get(key)
+        if folder and not run.resolve().is_relative_to(folder):
             check_outside(path, Path(folder), "your pictures")
 
 

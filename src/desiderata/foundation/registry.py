@@ -138,11 +138,12 @@ def lasting(name: str) -> str:
     return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
 
 
-def content_key(name: str) -> str:
+def content_key(name: str, *, everything: bool = False) -> str:
     """Tell models apart by what is in their files, so that results are not mixed up when a model is trained anew.
 
     Args:
         name: As for `locate`.
+        everything: Whether to count what is never read, too, as earlier versions did, by whose keys runs are known.
 
     Returns:
         SHA-256 over the names and contents of a model directory's files, in hexadecimal; a hub id as it is. What is
@@ -153,11 +154,12 @@ def content_key(name: str) -> str:
     if not source.is_dir():
         return str(source)
     digest = hashlib.sha256()
-    parts = _parts(source)
+    parts = set() if everything else _parts(source)
     for file in sorted(source.rglob("*")):
         inside = file.relative_to(source)
         hidden, beside = any(part.startswith(".") for part in inside.parts), parts and inside.parts[0] not in parts
-        if file.suffix in READ and not hidden and not beside and file.is_file():
+        counts = file.suffix != ".md" if everything else file.suffix in READ
+        if counts and not hidden and not beside and file.is_file():
             digest.update(f"{inside.as_posix()} {file.stat().st_size}\n".encode())
             add_content(digest, file)
     return digest.hexdigest()

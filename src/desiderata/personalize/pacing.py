@@ -72,10 +72,9 @@ class LowerRate(Choosing):
         state.note(self._selection(state, candidates, found, self.choose(candidates, found, rng), 0.0, stopped))
         if stopped:
             return []
-        earlier = [one.query.proposal.evidence for one in state.exchanges]
-        before = next((evidence["pace"] for evidence in reversed(earlier) if "pace" in evidence), 1.0)
+        before = sum("pace" in one.query.proposal.evidence for one in state.exchanges)  # rounds of others left out
         evidence = {
-            "pace": before * self.pace,
+            "pace": self.pace ** (before + 1),
             "mean_share": share,
             "mean_entropy": float(found.entropies.mean()),
             "openness": found.openness,

@@ -21,7 +21,7 @@ from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, drawing
 from desiderata.personalize.pictures import Reference
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.tensors import pack, unpack
-from desiderata.personalize.trainers.recipe import Recipe
+from desiderata.personalize.trainers.recipe import Recipe, Running
 from desiderata.personalize.trainers.schedule import Schedule
 from desiderata.personalize.trainers.trainer import Trainer, at_pace
 from desiderata.randomness import stream
@@ -110,7 +110,7 @@ class Teacher:
                 )
             # Others there are left until something is recorded: another device may be in the midst of this round.
             checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
-            with self._memory("teach"):
+            with self._memory(f"teach {self.base.name} by {trainer.name}", self._ways(trainer)):
                 learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
         if self.memo:
@@ -126,7 +126,7 @@ class Teacher:
     def personalised(self) -> Generator:
         """The generator with what was taught last."""
         if self._personalised is None:
-            with self._memory("hold a second"):
+            with self._memory(f"hold a second {self.base.name}", []):
                 self._personalised = self.trainer.apply(self.base, self.learnt)
         return self._personalised
 
@@ -173,7 +173,7 @@ class Teacher:
             DesiderataError: They are damaged, or were learnt from another base model or by another trainer.
         """
         learnt, about = unpack(weights)
-        if about["base"] != self.base_key:
+        if about["base"] not in (self.base_key, self._earlier_key):
             raise DesiderataError(
                 f"This campaign was made with another generator than {self.base.name} is now: use that one, or make "
                 "a new campaign."
@@ -195,6 +195,14 @@ class Teacher:
         try:
             return content_key(self.base.name)
         except DesiderataError:  # it was made in Python and has no files
+            return self.base.name
+
+    @cached_property
+    def _earlier_key(self) -> str:
+        """What earlier versions told the base model apart by: everything that lies in its directory."""
+        try:
+            return content_key(self.base.name, everything=True)
+        except DesiderataError:
             return self.base.name
 
     def _schedule(self, weights: Sequence[float]) -> Schedule | None:
@@ -229,11 +237,12 @@ class Teacher:
         return claimed(self._folder / CLAIM) if self._folder else nullcontext(True)
 
     @contextmanager
-    def _memory(self, doing: str) -> Iterator[None]:
+    def _memory(self, doing: str, ways: Sequence[str]) -> Iterator[None]:
         """Say how to do with less memory, where that is why the block fails.
 
         Args:
-            doing: What the block does with a generator.
+            doing: What the block does.
+            ways: How it would need less.
 
         Yields:
             Nothing.
@@ -244,11 +253,19 @@ class Teacher:
         try:
             yield
         except torch.OutOfMemoryError as error:
+            half = ["begin a run with --precision float16"] if self.base.dtype == torch.float32 else []
             raise DesiderataError(
-                f"The device {str(self.base.device)!r} has not the memory to {doing} {self.base.name} by "
-                f"{self.trainer.name}: put gradient_checkpointing = true into the table trainer of campaign.toml and "
-                "go on, or begin a run with --trainer dreambooth-lora or --precision float16, which need less."
+                f"The device {str(self.base.device)!r} has not the memory to {doing}: "
+                f"{', or '.join([*ways, *half]) or 'take one with more'}."
             ) from error
+
+    @staticmethod
+    def _ways(trainer: Trainer) -> list[str]:
+        """Return how a trainer would need less memory."""
+        running = getattr(trainer, "running", None)
+        again = "put gradient_checkpointing = true into the table trainer of campaign.toml and go on"
+        ways = [again] if isinstance(running, Running) and not running.gradient_checkpointing else []
+        return [*ways, *["begin a run with --trainer dreambooth-lora"] * (trainer.name == "dreambooth")]
 
     def _clear(self) -> None:
         if self._folder:

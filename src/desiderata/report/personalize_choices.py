@@ -89,7 +89,8 @@ def _choice(campaign: Campaign, selection: Selection, came: dict[str, list[Answe
         none = count(int(_of(queries[0])["additions"]), "picture")
         said.append(f"Nothing was drawn: the references were learnt beside {none} of no weight.")
     said += [words.slower(_of(query)) for query in queries if "pace" in _of(query)]
-    if any("steady" in _of(query) for query in queries) and (closed := _closed(campaign, selection.round)):
+    closed = _closed(campaign, selection.round)
+    if any("steady" in _of(query) for query in queries) and closed and "pace" in closed.metrics:
         said.append(words.steady(closed.metrics["pace"]))
     measured = selection.directions if selection.openness is not None else ()
     return Choice(

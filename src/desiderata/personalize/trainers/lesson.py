@@ -123,7 +123,10 @@ class Lesson:
         shows = self._shows(preview)
         with nullcontext() if shows else self.base.set_aside():
             loop = Loop(task, self.recipe, self.running, self.seed)
-            return loop.run(checkpoint=checkpoint, about=about, progress=progress, preview=shows)
+            try:
+                return loop.run(checkpoint=checkpoint, about=about, progress=progress, preview=shows)
+            finally:
+                loop.let_go()  # the base model comes back into its place
 
     def _shows(
         self, preview: Callable[[dict[str, Tensor]], Generator] | None

@@ -95,6 +95,12 @@ class Loop:
         )
         self._mean = {name: value.detach().clone() for name, value in task.parameters.items()} if recipe.ema else {}
 
+    def let_go(self) -> None:
+        """Give back the memory of gradients, moments and means; it has run."""
+        self._optimizer.state.clear()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._mean.clear()
+
     def learnt(self) -> dict[str, Tensor]:
         """Return what has been learnt so far, by name, float32 on the CPU."""
         kept: Mapping[str, Tensor] = self._mean or self._task.parameters
