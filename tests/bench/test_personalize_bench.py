@@ -371,7 +371,8 @@ def test_what_has_fewer_runs_is_compared_over_these():
 def test_changes_are_within_a_run_that_began_otherwise():
     """As on a processor that rounds otherwise."""
     table = Table([*CELLS, result("random", 100, (0.1, 0.8, 0.6), (0.1, 0.8, 0.3))], "object")
-    assert (table.runs("random", "dreambooth"), table.begun_alike("random", "dreambooth")) == (1, 0)
+    assert (table.runs("random", "dreambooth"), table.begun_alike("random", "dreambooth")) == (1, 1)
+    assert (table.runs("uncertainty-balance", "random"), table.begun_alike("uncertainty-balance", "random")) == (1, 0)
     change = table.change("random", "ovf", "dreambooth")
     assert change is not None
     assert change.mean == pytest.approx(-0.5)

@@ -188,7 +188,7 @@ def test_what_is_recorded_is_not_said_to_have_failed(how: str, harm: Callable, s
     campaign.ask()
     campaign.tell("r001-q01", [image(0)])
     harm(campaign)
-    with pytest.raises(RoundNotClosed, match=rf"^r001-q02 is recorded, but .*{says}.*: `desiderata ask` closes it"):
+    with pytest.raises(RoundNotClosed, match=rf"^r001-q02 is recorded, but .*{says}.*: `Campaign.ask` closes it"):
         DECIDE[how](campaign)
     assert [query.status for query in campaign.queries] == ["answered", how.split()[0]]
     assert len(campaign.rounds) == 1
@@ -206,7 +206,7 @@ def test_an_unexpected_error_says_too_that_the_answer_is_recorded(tmp_path: Path
     campaign.skip("r001-q01", "no")
     with pytest.raises(ZeroDivisionError) as failed:
         campaign.tell("r001-q02", [image(0)])
-    assert failed.value.__notes__ == ["r001-q02 is recorded; `desiderata ask` closes its round."]
+    assert failed.value.__notes__ == ["r001-q02 is recorded; `Campaign.ask` closes its round."]
 
 
 class Turned(RunningMean):

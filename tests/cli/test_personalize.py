@@ -21,6 +21,7 @@ from desiderata.claims import claimed
 from desiderata.cli import at_work, demo_generator, main, personalize_again, personalize_new, taught
 from desiderata.cli.expectations import before_learning
 from desiderata.cli.progress import stages
+from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize import build
@@ -420,6 +421,25 @@ def test_names_from_the_page_are_picked_from_anywhere(call: Call, tmp_path: Path
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(call("personalize", "pick", run, names[0], Path(files[4]).relative_to("run/rounds"))[1]["picked"]) == 2
+
+
+def test_what_is_picked_and_could_not_be_learnt_is_learnt_next(call: Call, monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: object, **__: object) -> None:
+        raise DesiderataError("The moon is too bright.")
+
+    assert call(*made("--strategy", "human"))[0] == 0
+    first = call("personalize", "run", "run")[1]["open"][0]
+    with monkeypatch.context() as patched:
+        patched.setattr(Drill, "train", fails)
+        status, said = call("personalize", "pick", "run", first["pictures"][0])
+    assert (
+        status,
+        "The moon is too bright): the next `desiderata personalize ask` or `run` closes it" in said["error"],
+    ) == (
+        2,
+        True,
+    )
+    assert [one["number"] for one in call("personalize", "run", "run")[1]["rounds"]] == [0, 1]
 
 
 def test_pictures_are_named_by_their_places_on_the_sheet(call: Call):
