@@ -166,11 +166,8 @@ def controls_table(results: Results) -> str:
                     about = [kind, name_of(strategy), against, str(table.runs(strategy, other)), alike, over]
                     lines.append([*about, *map(_percent, changes)])
     names = (*(name for name, _ in ALIGNMENT.values()), "identity ↑", "leak ↓")
-    return (
-        markdown(["kind", "strategy", "against", "runs", "begun alike", "interval over", *names], lines)
-        if lines
-        else ""
-    )
+    head = ["kind", "strategy", "against", "runs", "begun alike", "interval over", *names]
+    return markdown(head, lines) if lines else ""
 
 
 def ablation_table(results: Results, what: str, usual: str = "") -> str:

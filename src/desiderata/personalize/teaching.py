@@ -173,7 +173,7 @@ class Teacher:
             DesiderataError: They are damaged, or were learnt from another base model or by another trainer.
         """
         learnt, about = unpack(weights)
-        if about["base"] not in (self.base_key, self._earlier_key):
+        if about["base"] != self.base_key and about["base"] != self._earlier_key:  # which takes long
             raise DesiderataError(
                 f"This campaign was made with another generator than {self.base.name} is now: use that one, or make "
                 "a new campaign."
