@@ -1,6 +1,6 @@
 """Where models run: on the processor, or on a graphics processor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -45,4 +45,27 @@ def on(device: str | torch.device) -> Iterator[None]:
         raise DesiderataError(
             f"The device {str(device)!r} cannot be used ({first_line(error)}): give cpu, or cuda where there is one "
             "with memory left."
+        ) from error
+
+
+@contextmanager
+def memory_for(doing: str, device: str | torch.device, ways: Sequence[str]) -> Iterator[None]:
+    """Say how to do with less memory, where that is why the block fails.
+
+    Args:
+        doing: What the block does, such as "draw a picture".
+        device: What it does it on.
+        ways: What would need less, each something to do.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DesiderataError: The device has not the memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DesiderataError(
+            f"The device {str(device)!r} has not the memory to {doing}: {', or '.join(ways) or 'take one with more'}."
         ) from error

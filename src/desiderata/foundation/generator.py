@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from desiderata.errors import DesiderataError
-from desiderata.foundation.device import on
+from desiderata.foundation.device import memory_for, on
 from desiderata.foundation.encoder import ImageLike
 from desiderata.foundation.pipelines import load_pipeline, quiet, save_pipeline
 from desiderata.foundation.sampling import (
@@ -263,29 +263,12 @@ class Generator:
                 report(len(drawn), len(prompts))
         return drawn
 
-    @contextmanager
-    def _memory_for(self, batch: int) -> Iterator[None]:
-        """Say how to do with less memory, where that is why the block fails.
-
-        Args:
-            batch: Pictures at a time.
-
-        Yields:
-            Nothing.
-
-        Raises:
-            DesiderataError: The device has not the memory.
-        """
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            ways = ["fewer at a time (batch)"] if batch > 1 else []
-            ways += ["in half precision (float16)"] if self.dtype == torch.float32 else []
-            raise DesiderataError(
-                f"The device {str(self.device)!r} has not the memory to draw {batch} "
-                f"picture{'s' * (batch != 1)} of {self.size} pixels at a time: "
-                f"draw {', or '.join(ways) or 'on one with more'}."
-            ) from error
+    def _memory_for(self, batch: int) -> AbstractContextManager[None]:
+        """Return what says how to draw with less memory, so many pictures at a time."""
+        ways = ["fewer at a time (batch)"] if batch > 1 else []
+        ways += ["in half precision (float16)"] if self.dtype == torch.float32 else []
+        what = f"draw {batch} picture{'s' * (batch != 1)} of {self.size} pixels at a time"
+        return memory_for(what, self.device, [f"draw {', or '.join(ways) or 'on one with more'}"])
 
     @property
     def _is_small(self) -> bool:

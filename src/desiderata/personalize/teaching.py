@@ -2,8 +2,8 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from desiderata.campaign.blobs import Blobs, FolderBlobs
 from desiderata.campaign.images import digest_of
 from desiderata.claims import claimed
 from desiderata.errors import DesiderataError
+from desiderata.foundation.device import memory_for
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.registry import content_key
 from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, drawing_key, kept, key_of
@@ -110,7 +111,7 @@ class Teacher:
                 )
             # Others there are left until something is recorded: another device may be in the midst of this round.
             checkpoint = self._folder and self._folder / TRAINING / f"{key[:32]}.safetensors"
-            with self._memory(f"teach {self.base.name} by {trainer.name}", self._ways(trainer)):
+            with memory_for(f"teach {self.base.name} by {trainer.name}", self.base.device, self._ways(trainer)):
                 learnt = trainer.train(self.base, images, seed, prior=prior, checkpoint=checkpoint, progress=report)
         self._stand(key, learnt)
         if self.memo:
@@ -126,7 +127,7 @@ class Teacher:
     def personalised(self) -> Generator:
         """The generator with what was taught last."""
         if self._personalised is None:
-            with self._memory(f"hold a second {self.base.name}", []):
+            with memory_for(f"hold a second {self.base.name}", self.base.device, self._half()):
                 self._personalised = self.trainer.apply(self.base, self.learnt)
         return self._personalised
 
@@ -236,36 +237,17 @@ class Teacher:
         """Return what keeps other processes from learning in the run, and says whether none does."""
         return claimed(self._folder / CLAIM) if self._folder else nullcontext(True)
 
-    @contextmanager
-    def _memory(self, doing: str, ways: Sequence[str]) -> Iterator[None]:
-        """Say how to do with less memory, where that is why the block fails.
+    def _half(self) -> list[str]:
+        """Return how the base model would need less memory."""
+        return ["begin a run with --precision float16"] if self.base.dtype == torch.float32 else []
 
-        Args:
-            doing: What the block does.
-            ways: How it would need less.
-
-        Yields:
-            Nothing.
-
-        Raises:
-            DesiderataError: The device has not the memory.
-        """
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            half = ["begin a run with --precision float16"] if self.base.dtype == torch.float32 else []
-            raise DesiderataError(
-                f"The device {str(self.base.device)!r} has not the memory to {doing}: "
-                f"{', or '.join([*ways, *half]) or 'take one with more'}."
-            ) from error
-
-    @staticmethod
-    def _ways(trainer: Trainer) -> list[str]:
-        """Return how a trainer would need less memory."""
+    def _ways(self, trainer: Trainer) -> list[str]:
+        """Return how a trainer would."""
         running = getattr(trainer, "running", None)
         again = "put gradient_checkpointing = true into the table trainer of campaign.toml and go on"
         ways = [again] if isinstance(running, Running) and not running.gradient_checkpointing else []
-        return [*ways, *["begin a run with --trainer dreambooth-lora"] * (trainer.name == "dreambooth")]
+        ways += ["begin a run with --trainer dreambooth-lora"] if trainer.name == "dreambooth" else []
+        return ways + self._half()
 
     def _clear(self) -> None:
         if self._folder:
