@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 HALVES = {"collect": "desiderata.collect.branching", "personalize": "desiderata.personalize.branching"}
 """The module of each half that is a `Half`."""
 
-YOURS = ("images", "class_images")
-"""What the table `world` calls the folders of the user."""
-
 ADDED_LATER = (schema.withdrawals, schema.originals, schema.decisions)
 """Tables that databases of before lack."""
 
@@ -90,9 +87,8 @@ def branch(
         raise DesiderataError(f"{source} was made from Python objects: pass the strategy when you open {place}.")
     check_free(place)
     check_outside(place, source, "the run")
-    for key in YOURS:
-        if folder := config.world.get(key):
-            check_outside(place, Path(folder), "your pictures")
+    for folder in config.given:
+        check_outside(place, folder, "your pictures")
     store = open_store(source)
     number = _last_shared(store, round)
     half = _half(config)

@@ -76,6 +76,12 @@ class Config:
                     f"The name {readable(value)} is not UTF-8, so that {FILE} cannot hold it: rename the folder."
                 )
 
+    @property
+    def given(self) -> list[Path]:
+        """The user's folders of pictures, which are left as they are; a number of pictures to draw is none."""
+        told = [self.world.get(name) for name in ("images", "validation", "test", "class_images")]
+        return [Path(folder) for folder in told if folder and isinstance(folder, str)]
+
     def to_toml(self) -> str:
         """Return the text of the file; options that are None are left out."""
         table = {f.name: getattr(self, f.name) for f in sorted(fields(self), key=lambda f: f.name != "version")}

@@ -119,13 +119,11 @@ def check_apart(config: "Config", run: Path, path: Path) -> None:
     Raises:
         DesiderataError: `path` lies there.
     """
-    from desiderata.campaign.branching import YOURS
     from desiderata.files import check_outside
 
-    for key in YOURS:
-        folder = config.world.get(key)
-        if folder and not run.resolve().is_relative_to(folder):
-            check_outside(path, Path(folder), "your pictures")
+    for folder in config.given:
+        if not run.resolve().is_relative_to(folder.resolve()):
+            check_outside(path, folder, "your pictures")
 
 
 def write_picture(path: Path, page: "Image.Image") -> None:

@@ -65,10 +65,8 @@ def create(path: Path, config: Config, progress: Progress | None = None) -> tupl
         DesiderataError: Something named does not exist or cannot be used. Nothing is left at `path` then.
     """
     check_free(path)
-    for part in ("images", "validation", "test"):
-        folder = config.world.get(part)
-        if folder and config.world.get("kind") == "folder":  # a run in it would be a class of the next one
-            check_outside(path, Path(folder), "your images")
+    for folder in config.given:  # a run in one would be a class of the next run
+        check_outside(path, folder, "your images")
     use_physical_cores()
     encoder = load_encoder(config.encoder)
     start = start_from(config.world, config.seed, encoder, progress)

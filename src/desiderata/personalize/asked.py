@@ -104,11 +104,6 @@ class Asked:
     second: str | None
     class_pictures: int | Path
 
-    @property
-    def folders(self) -> list[Path]:
-        """The user's folders, which are left as they are."""
-        return [self.images, *([self.class_pictures] if isinstance(self.class_pictures, Path) else [])]
-
     @classmethod
     def of(cls, config: Config) -> "Asked":
         """Read them.

@@ -53,7 +53,7 @@ def create(
     """
     check_free(path)
     asked = Asked.of(config)
-    for folder in asked.folders:
+    for folder in config.given:
         check_outside(path, folder, "your pictures")
     check_before_loading(config, asked)
     if checked:

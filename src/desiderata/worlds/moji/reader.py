@@ -261,7 +261,7 @@ def _vocabulary() -> tuple[str, ...]:
 
 
 def _is_taken(sentence: str, word: str, near: str) -> bool:
-    """Return whether a word in place of another would be refused neither, as "houses" after "a"."""
+    """Return whether a sentence takes a word in place of another, as "a" does not take "houses"."""
     try:
         _parse(re.sub(rf"\b{re.escape(word)}\b", near, sentence, count=1, flags=re.IGNORECASE), suggests=False)
     except CannotParse as error:
