@@ -171,8 +171,10 @@ def test_a_new_run_that_is_stopped_goes_on_with_the_same_command(
     ):
         status, said = call(*without(made(flag, value), "--class-pictures" if "class" in flag else ""))
         assert (status, f"with another {named}:" in said["error"]) == (2, True), flag
-    assert call(*made("--gradient-checkpointing"))[0] == 0, "which changes nothing of what is learnt"
-    assert Campaign.open("run").config.trainer["gradient_checkpointing"] is True
+    assert call(*made("--gradient-checkpointing", "--batch", "2"))[0] == 0, "which changes nothing of what is learnt"
+    begun = Campaign.open("run")
+    assert (begun.config.trainer["gradient_checkpointing"], begun.config.generator["batch"]) == (True, 2)
+    assert " --gradient-checkpointing --batch 2 " in personalize_again.commands(begun)
     status, said = call(*made())
     assert status == 2
     assert said["error"].startswith("run is a campaign already: go on with `desiderata personalize run run`")

@@ -88,6 +88,6 @@ def _new(config: "Config", name: str) -> str:
     words += ["--pictures", prompts["pictures"]] if "pictures" in prompts else []
     words += ["--class-images", config.world["class_images"]] if "class_images" in config.world else []
     words += ["--gradient-checkpointing"] if config.trainer.get("gradient_checkpointing") else []
-    for key in ("device", "precision"):
+    for key in ("device", "precision", "batch"):
         words += [f"--{key}", config.generator[key]] if key in config.generator else []
     return command(*words, "--seed", config.seed)

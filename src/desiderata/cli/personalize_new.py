@@ -56,7 +56,7 @@ NAMES = (
 """Stands below the options, where there is room for whole names."""
 
 PANELS = {
-    "The generator": ("model", "device", "precision"),
+    "The generator": ("model", "device", "precision", "batch"),
     "What it chooses": ("strategy", "anchors", "k", "samples", "rate"),
     "How it learns": (
         "trainer",
@@ -94,6 +94,12 @@ def new(
         typer.Option(
             help="float32, float16 (to draw; it learns in float32) or bfloat16 (for both); float32 without it, but "
             f"{BUNDLED} computes in bfloat16 where that is faster."
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"Pictures drawn at a time; 8, of {BUNDLED} 16. Fewer need less memory, and more time."
         ),
     ] = None,
     strategy: Annotated[
@@ -185,7 +191,7 @@ def new(
         "setting": setting,
         "kind": kind,
         "placeholder": placeholder,
-        "generator": table(name=model, device=unless(device, "auto"), precision=precision),
+        "generator": table(name=model, device=unless(device, "auto"), precision=precision, batch=batch),
         "encoder": encoder,
         "second_encoder": second_encoder,
         "strategy": table(name=strategy, k=k, samples=samples, rate=rate),

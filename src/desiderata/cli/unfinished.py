@@ -11,6 +11,9 @@ from desiderata.errors import DesiderataError
 RUNNING = "gradient_checkpointing"
 """The setting of a trainer that changes what it takes, and nothing of what is learnt."""
 
+AT_A_TIME = "batch"
+"""That of a generator, which changes nothing of what is drawn but by rounding."""
+
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
 
@@ -46,17 +49,20 @@ def unfinished(run: Path, images: Path, wanted: dict[str, Any]) -> bool:
             f"{run} was stopped while it was made, with another {changed}: give the same command again, remove "
             "the folder, or choose another name."
         )
-    if wanted["trainer"].get(RUNNING) and not campaign.config.trainer.get(RUNNING):
-        _with_less_memory(run, campaign.config)
+    _with_less_memory(run, campaign.config, wanted)
     return True
 
 
-def _with_less_memory(run: Path, config: "Config") -> None:
+def _with_less_memory(run: Path, config: "Config", wanted: dict[str, Any]) -> None:
     """Let a run that ran out of memory while it was made go on with less; what it learns is the same."""
     from desiderata.campaign.config import FILE
     from desiderata.files import write_text
 
-    write_text(run / FILE, replace(config, trainer={**config.trainer, RUNNING: True}).to_toml())
+    trainer = {key: value for key, value in wanted["trainer"].items() if key == RUNNING}
+    generator = {key: value for key, value in wanted["generator"].items() if key == AT_A_TIME}
+    saving = replace(config, trainer={**config.trainer, **trainer}, generator={**config.generator, **generator})
+    if saving != config:
+        write_text(run / FILE, saving.to_toml())
 
 
 def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:

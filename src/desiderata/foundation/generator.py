@@ -46,6 +46,9 @@ SMALL = 128
 """Up to so many pixels on a side, batches are drawn side by side on a processor; one of larger pictures fills it, and
 the autoencoder takes larger ones one by one: a batch of eight of 512 pixels would want more than 6 GB."""
 
+FEWER = "fewer at a time (batch; of a run, in the table generator of its campaign.toml)"
+"""What needs less memory to draw. A picture is the same but for rounding, since each has noise of its own."""
+
 OWN = ("unet", "text_encoder", "tokenizer")
 """What a copy has of its own."""
 
@@ -265,7 +268,7 @@ class Generator:
 
     def _memory_for(self, batch: int) -> AbstractContextManager[None]:
         """Return what says how to draw with less memory, so many pictures at a time."""
-        ways = ["fewer at a time (batch)"] if batch > 1 else []
+        ways = [FEWER] if batch > 1 else []
         ways += ["in half precision (float16)"] if self.dtype == torch.float32 else []
         what = f"draw {batch} picture{'s' * (batch != 1)} of {self.size} pixels at a time"
         return memory_for(what, self.device, [f"draw {', or '.join(ways) or 'on one with more'}"])
