@@ -224,10 +224,11 @@ def test_a_wrong_click_is_mended(taught: Path, call: Call, monkeypatch: pytest.M
         asked["open"][1]["id"],
     }
     assert call("personalize", "report", "better")[0] == 0
+    cell = f"{Path(other).parent.name[:2]}/{Path(other).stem}"
     assert personalize_again.commands(Campaign.open("better")).split("\n") == [
         "desiderata personalize branch toy better --round 1  # the report of toy tells how that was made",
-        "desiderata personalize run better --rounds 2",
-        "desiderata personalize pick better PICTURES  # after each round",
+        "desiderata personalize run better",
+        f"desiderata personalize pick better {cell}",
     ]
 
 

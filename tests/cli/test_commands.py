@@ -15,11 +15,12 @@ from contracts.colours import Colours
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.records import Proposal, Query
 from desiderata.cli import main, start
-from desiderata.cli.accepted import show_accepted
+from desiderata.cli.accepted import show_accepted, show_skipped
 from desiderata.cli.converse import reasons
 from desiderata.cli.progress import spinner
 from desiderata.collect.strategies import STRATEGIES
 from desiderata.foundation.registry import BUNDLED_ROOT
+from desiderata.oracles.archive import OTHER_CLASS
 from desiderata.worlds.moji.reader import parse
 
 Call = Callable[..., tuple[int, dict]]
@@ -269,11 +270,18 @@ def test_a_review_says_how_to_go_on(run: Path, archive: Path, capsys: Capture):
     assert "blue (archive)" in shown
 
 
-def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive: Path, call: Call):
+def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive: Path, call: Call, capsys: Capture):
     _, ran = call("run", run, "--oracle", "archive", "--archive", archive, "--rounds", "6")
     assert (ran["answered"], ran["skipped"]) == (15, 3)
     assert "are in the campaign already" in Campaign.open(run).queries[-1].reason
     assert ran["skipped_because"] == {"All 15 pictures of the archive are in the campaign already": 3}
+    queries = [query for query in Campaign.open(run).queries if query.status == "skipped"]
+    capsys.readouterr()
+    show_skipped({"Nothing in the archive": queries[:1], f"{OTHER_CLASS} blue": queries * 3})
+    shown = capsys.readouterr().out
+    assert f"  1 query ({queries[0].id}): All 15 pictures of the archive are in the campaign already\n" in shown
+    assert f"  9 queries ({', '.join(one.id for one in (queries * 3)[:5])} and 4 more): {OTHER_CLASS} blue\n" in shown
+    assert "With --any-class" in shown
 
 
 def test_the_moji_world_with_its_own_oracle(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
@@ -571,7 +579,8 @@ def test_a_run_names_what_it_took_and_why_it_skipped(run: Path, archive: Path, c
     assert main([*words, "2", "--least-similarity", "0.999"]) == 0
     out = capsys.readouterr().out
     assert "Accepted:" not in out
-    assert "  3 queries: Nothing in the archive is near enough\n  A lower --least-similarity" in out
+    ids = "r002-q01, r002-q02, r002-q03"
+    assert f"  3 queries ({ids}): Nothing in the archive is near enough\n  A lower --least-similarity" in out
 
 
 def test_the_report_lists_what_was_typed_to_answer(run: Path, tmp_path: Path, call: Call):

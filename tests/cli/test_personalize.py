@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ from desiderata.cli.progress import stages
 from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
-from desiderata.personalize import build
+from desiderata.personalize import build, looking
 from desiderata.personalize.learner import PersonalizeLearner
 from desiderata.personalize.looking import measured_pictures
 from desiderata.personalize.recipes import TRAINERS
@@ -277,13 +278,50 @@ def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Captur
     capsys.readouterr()
     for words in (["run", "run"], ["status", "run"], ["ask", "run"]):
         assert main(["personalize", *words]) == 0
-        assert capsys.readouterr().out.endswith(f"Next: desiderata personalize report run\n{ways}\n")
+        out = capsys.readouterr().out
+        assert "\nNext: desiderata personalize report run\n" in out
+        assert out.endswith(f"{ways}\n")
     for told in (["tell", "run", "r001-q01", "photos/0.png"], ["skip", "run", "r001-q01", "--reason", "none"]):
         status, said = call("personalize", *told)
         assert (status, said["error"].startswith("run asks for nothing any more. ")) == (2, True)
         assert said["error"].endswith(ways)
     assert call("personalize", "branch", "run", "other", "--round", "0", "--strategy", "random")[0] == 0
     assert len(call("personalize", "ask", "other")[1]["queries"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("shares", "trainer", "says"),
+    [
+        (
+            (1.0, 1.0, 0.0, 0.0),
+            "dreambooth",
+            "by `desiderata personalize branch run NEW --round 0 --strategy dreambooth-",
+        ),
+        ((0.0, 0.0, 0.0, 0.5), "dreambooth", ""),
+        ((1.0, 1.0, 0.0, 0.0), "ip-adapter", ""),
+        (
+            (0.0, 0.0, 0.0, 0.0),
+            "dreambooth",
+            "`desiderata personalize sample run 'a <subject>'`; if so, take a new run",
+        ),
+        ((0.0, 0.0, 0.0, 0.0), "ip-adapter", "if so, take a trainer that learns."),
+    ],
+)
+def test_what_eq_10_has_no_eye_for_is_said(
+    shares: tuple[float, ...], trainer: str, says: str, call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    """All pictures copied, and a subject that nobody finds, leave as little undecided as one that is learnt."""
+    assert call(*made("--k", "4"))[0] == 0
+    call("personalize", "run", "run")
+    campaign = Campaign.open("run")
+    end = looking.stopped(campaign)
+    assert end is not None
+    directions = [replace(one, share=share) for one, share in zip(end.directions, shares, strict=True)]
+    monkeypatch.setattr(looking, "stopped", lambda _: replace(end, directions=directions))
+    campaign.config = replace(campaign.config, trainer={**campaign.config.trainer, "name": trainer})
+    told = taught.after_all(campaign, Path("run"))
+    assert "To go on all the same" in told[-1]
+    assert [says in line for line in told[:-1]] == [True] * bool(says)
 
 
 def test_a_report_tells_no_command_that_is_refused(call: Call):
@@ -399,6 +437,7 @@ def test_a_person_picks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyP
     assert main(["personalize", "pick", "run", "--none"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Round 2 is closed: TXT-ALN ")
+    assert "It was ended after round 2. No picture was picked" in out
     assert out.endswith("No picture was picked in the round before.\nNext: desiderata personalize report run\n")
     said = call("personalize", "run", "run", "--rounds", "9")[1]
     assert (said["open"], said["stopped"]) == ([], "No picture was picked in the round before.")
@@ -665,9 +704,14 @@ def test_pictures_are_drawn_and_never_overwritten(call: Call, capsys: Capture, m
     with Image.open("all.png") as page:
         assert page.size == (2 * 128, 20 + 2 * (128 + 20)), "written anew"
     Path("run/all.png").touch()
-    for there in ("run/campaign.db", "run/all.png", files[0], "test.txt"):
+    for there, why in (
+        ("run/all.png", "is there already"),
+        (files[0], "is there already"),
+        ("run/campaign.db", "is not called .png"),
+        ("sheet.jpg", "is not called .png"),
+    ):
         status, said = call(*words[:-1], str(there))
-        assert (status, "is there already" in said["error"]) == (2, True), there
+        assert (status, why in said["error"]) == (2, True), there
     for words in (
         ["sample", "run", "x", "--out", "photos/new"],
         ["sample", "run", "x", "--sheet", "photos/all.png"],

@@ -52,7 +52,7 @@ def made(call: Call, strategy: str = "uncertainty-balance", k: int = 2, kind: st
     assert call("personalize", "new", "run", *words)[0] == 0
 
 
-def test_a_person_answers_what_it_asks(call: Call, monkeypatch: pytest.MonkeyPatch):
+def test_a_person_answers_what_it_asks(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     made(call, "clip-feedback-balance")  # which does not stop by itself
     status, said = call("personalize", "ask", "run")
     assert status == 0
@@ -69,6 +69,10 @@ def test_a_person_answers_what_it_asks(call: Call, monkeypatch: pytest.MonkeyPat
     status, said = call("personalize", "ask", "run")
     assert (said["closed"]["number"], said["round"]) == (1, 2)
     assert {one["text"] for one in said["queries"]}.isdisjoint({first["text"], second["text"]}), "both leave the pool"
+    assert main(["personalize", "status", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "Next: desiderata personalize ask run, which tells of what to bring" in out, "not what it would choose"
+    assert "Or let it learn its own: `desiderata personalize run run`" in out
     campaign = Campaign.open("run")
     assert gathered(campaign) == [Gathered(0, 0), Gathered(0, 2)]
     assert campaign.rounds[1].metrics["full_weight_steps"] == 2, "they count as references do"

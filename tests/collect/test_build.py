@@ -96,7 +96,7 @@ def test_the_decoder_of_drawn_scenes_is_for_the_drawn_world(images: Path):
     ("change", "says"),
     [
         ({"strategy": {"name": "psychic"}}, "No strategy is called 'psychic'"),
-        ({"strategy": {"name": "genmqd", "colour": 1}}, "strategy genmqd cannot be made"),
+        ({"strategy": {"name": "genmqd", "colour": 1}}, "strategy genmqd has no setting 'colour'"),
         ({"head": {"depth": 3}}, "The head cannot be made"),
         ({"head": {"l2": 0}}, "l2 is 0"),
         ({"head": {"l2": "small"}}, "l2 is 'small'"),

@@ -8,7 +8,7 @@ import pytest
 from desiderata.errors import DesiderataError
 from desiderata.personalize import anchors as pools
 from desiderata.personalize.anchors import anchor_templates, anchors_of, remaining
-from desiderata.personalize.subject import Subject
+from desiderata.personalize.subject import Subject, as_template
 from desiderata.worlds.moji.catalogue import CONCEPTS
 from desiderata.worlds.moji.grammar import parse
 from desiderata.worlds.moji.lexicon import STYLE_SUFFIXES, singulars, with_article
@@ -39,8 +39,30 @@ def test_a_style_is_written_with_its_placeholder_and_without():
     assert WATERCOLOR.unedited("a guitar {}") == "a guitar in watercolor painting style"
     assert WATERCOLOR.class_prompt is None
     assert WATERCOLOR.said("a house in <subject>") == "a house in sks watercolor painting style"
+    assert (
+        WATERCOLOR.said("a house in {}") == WATERCOLOR.said("a house {}") == WATERCOLOR.said("a house in <subject>")
+    )
     authors = Subject.of("watercolor painting style", kind="style", setting="A cat", placeholder="")
     assert authors.captions(1) == ["A cat in watercolor painting style"] == list(authors.non_subjects)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "template"),
+    [
+        ("a <subject> in the snow", "object", "{} in the snow"),
+        ("A {} in the snow", "object", "{} in the snow"),
+        ("a photo of the <Subject>", "object", "a photo of {}"),
+        ("a sepia {}", "object", "a sepia {}"),
+        ("banana {}", "object", "banana {}"),
+        ("a dog in <subject>", "style", "a dog {}"),
+        ("a dog in {}", "style", "a dog {}"),
+        ("a dog by a cabin {}", "style", "a dog by a cabin {}"),
+        ("no slot", "object", "no slot"),
+    ],
+)
+def test_what_somebody_typed_is_a_template_without_the_article(said: str, kind: str, template: str):
+    assert as_template(said, kind) == template
+    assert as_template(template, kind) == template
 
 
 def test_every_different_setting_makes_one_non_subject():
@@ -62,7 +84,8 @@ def test_every_different_setting_makes_one_non_subject():
         ({"settings": ("on a\ntable",)}, "on one line"),
         ({"word": "{}"}, "without braces"),
         ({"placeholder": "two words"}, "not one word"),
-        ({"colour": 1}, "does not say what is to be learnt"),
+        ({"colour": 1}, "it has the unknown key 'colour', and takes kind, word, settings, placeholder"),
+        ({"settings": "on the grass"}, "it has no list of settings"),
     ],
 )
 def test_subjects_that_mean_nothing(change: dict, says: str):

@@ -545,7 +545,7 @@ def config(photos: Path, **changes) -> Config:
     [
         ({"strategy": {"name": "psychic"}}, "No strategy is called 'psychic'"),
         ({"strategy": {}}, "does not say which"),
-        ({"subject": {"kind": "object"}}, "does not say what is to be learnt"),
+        ({"subject": {"kind": "object"}}, "does not say what is to be learnt: it has no word"),
         ({"world": {"kind": "folder"}}, "does not say where the pictures"),
         ({"world": {"kind": "references", "images": "nowhere"}}, "nowhere is not a folder"),
         ({"trainer": {"name": "hypnosis"}}, "No trainer is called 'hypnosis'"),

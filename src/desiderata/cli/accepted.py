@@ -1,6 +1,5 @@
 """What an oracle brought and what was skipped, told so that somebody can look at the files."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from desiderata.campaign.oracle import Oracle
 from desiderata.campaign.records import Query
 from desiderata.cli.output import count
 from desiderata.files import in_its_folder
-from desiderata.oracles.archive import TOO_FAR
+from desiderata.oracles.archive import OTHER_CLASS, TOO_FAR
 
 MOST_LINES = 20
+MOST_IDS = 5
 
 
 class Noted:
@@ -54,13 +54,16 @@ class Noted:
         ]
 
 
-def skipped_because(campaign: Campaign) -> dict[str, int]:
-    """Return how many queries were skipped for each reason, the most frequent first.
+def skipped_because(campaign: Campaign) -> dict[str, list[Query]]:
+    """Return the queries that were skipped for each reason, the most frequent first.
 
     Reasons are put together by what they say before a colon: behind it stand the figures and names of each case.
     """
-    reasons = (query.reason.split(": ", 1)[0].rstrip(".") for query in campaign.queries if query.status == "skipped")
-    return dict(Counter(reasons).most_common())
+    found: dict[str, list[Query]] = {}
+    for query in campaign.queries:
+        if query.status == "skipped":
+            found.setdefault(query.reason.split(": ", 1)[0].rstrip("."), []).append(query)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 def show_accepted(accepted: Sequence[Mapping[str, Any]]) -> None:
@@ -74,11 +77,16 @@ def show_accepted(accepted: Sequence[Mapping[str, Any]]) -> None:
         print(f"  and {len(files) - MOST_LINES} more")
 
 
-def show_skipped(because: Mapping[str, int]) -> None:
-    """Print the reasons of skips, and what helps where pictures were not near enough."""
+def show_skipped(because: Mapping[str, Sequence[Query]]) -> None:
+    """Print what was skipped and why, and what helps where pictures were not near enough, or of another class."""
     if because:
         print("Skipped:")
-    for reason, n in because.items():
-        print(f"  {count(n, 'query', 'queries')}: {reason}")
+    for reason, queries in because.items():
+        ids = ", ".join(query.id for query in queries[:MOST_IDS])
+        more = f" and {len(queries) - MOST_IDS} more" if len(queries) > MOST_IDS else ""
+        said = queries[0].reason.rstrip(".") if len(queries) == 1 else reason
+        print(f"  {count(len(queries), 'query', 'queries')} ({ids}{more}): {said}")
     if TOO_FAR in because:
         print("  A lower --least-similarity accepts pictures that are less like the sentence.")
+    if any(reason.startswith(OTHER_CLASS) for reason in because):
+        print("  With --any-class the nearest pictures count as the class asked for, whatever they look like.")

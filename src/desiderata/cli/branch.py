@@ -47,7 +47,7 @@ def branch_taught(
     k: Annotated[int | None, typer.Option("--k", min=1, help="Sentences learnt from in a round.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Pictures drawn for each to choose from.")] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count.")
+        float | None, typer.Option(min=0.0, help="λ of balance, no learning rate: how much its own pictures count.")
     ] = None,
     json: AsJson = False,
 ) -> None:

@@ -38,7 +38,7 @@ def before_learning(
 
 def not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
     """Return which words of a sentence the bundled generator has never seen, the subject's own left out."""
-    from desiderata.worlds.moji.reader import CannotParse, parse
+    from desiderata.worlds.moji.reader import CannotParse, parse, unknown_words
 
     def refusal(sentence: str) -> CannotParse | None:
         try:
@@ -56,6 +56,8 @@ def not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
         refusals = [error for one in sentences if (error := refusal(one))]
         typed = [error for error in refusals if error.word not in STAND_INS]
         if typed and len(refusals) == len(sentences):  # otherwise it is what stood in for the subject
+            if len(unknown := unknown_words(sentences[0])) > 1:
+                return f"{BUNDLED} draws what it can, {_without(unknown)}."
             return f"{BUNDLED} draws what it can. {CannotParse(typed[0].word, prompt, typed[0].reason)}"
     return ""
 
@@ -96,6 +98,12 @@ def _slow(device: str, precision: str | None) -> str:
     return ""
 
 
+def _without(unknown: Sequence[str]) -> str:
+    """Return that several words mean nothing to the bundled generator, and where those are that do."""
+    words = f"{', '.join(map(repr, unknown[:-1]))} and {unknown[-1]!r}"
+    return f"without understanding {words}; `{command('models', 'words')}` lists the words that it has"
+
+
 def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholder: str) -> str:
     """Return what to expect of the bundled generator, and which words it has never seen, or knows already."""
     from desiderata.worlds.moji.reader import CannotParse, knows, parse, unknown_words
@@ -104,8 +112,7 @@ def _beyond_the_bundled(subject: str, settings: list[str], kind: str, placeholde
     sentences = [f"a {subject} {setting}" if kind == "object" else setting for setting in settings]
     listed = command("models", "words")
     if len(unknown := list(dict.fromkeys(word for one in sentences for word in unknown_words(one)))) > 1:
-        words = f"{', '.join(map(repr, unknown[:-1]))} and {unknown[-1]!r}"
-        said.append(f"It goes on without understanding {words}; `{listed}` lists the words that it has.")
+        said.append(f"It goes on {_without(unknown)}.")
     else:
         try:
             for sentence in sentences:

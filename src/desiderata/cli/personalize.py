@@ -17,6 +17,7 @@ from desiderata.cli.taught import (
     TaughtRun,
     after_all,
     by_hand,
+    ended,
     figures,
     next_words,
     run_words,
@@ -81,7 +82,7 @@ def run_(
     if still_open:
         _show_open(campaign, run, still_open)
     elif why:
-        print(f"It stopped by itself after round {closed[-1].number}. {why}")
+        print(ended(campaign))
     elif before >= rounds:
         print(f"Nothing to do: {run} has {count(done, 'round')} already; another one with --rounds {done + 1}.")
     if not still_open:
@@ -129,7 +130,7 @@ def pick(
         print(f"  {query.id}  {query.text}  ({', '.join(cells_picked(campaign, query))})")
     print(f"Round {last.number} is closed: {figures(last.metrics)}.")
     if why:
-        print(f"It stopped by itself after round {last.number}. {why}")
+        print(ended(campaign))
     print(next_words(campaign, run))
 
 
@@ -189,7 +190,7 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         _show_open(campaign, run, still_open)
         return
     if why:
-        print(f"It stopped by itself after round {rounds[-1].number}. {why}")
+        print(ended(campaign))
     waiting = _waiting(campaign)
     if told := told_words(campaign, run):
         print(told)
@@ -222,12 +223,19 @@ def _waiting(campaign: "Campaign") -> list[dict[str, str]]:
 
 
 def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]) -> None:
+    from desiderata.personalize.looking import gathered
+
     if not by_hand(campaign):
         ids = ", ".join(one["id"] for one in still_open)
         print(f"{count(len(still_open), 'picture')} of its own chosen and not learnt yet ({ids}).")
         if told := told_words(campaign, run):
             print(told)
-        print(f"Next: {run_words(run, campaign.store.last_round() + 1, only=bool(told))}")
+        own = run_words(run, campaign.store.last_round() + 1, only=bool(told))
+        if any(one.brought for one in gathered(campaign)):  # a person who has brought some is asked for more
+            print(f"Next: {command('personalize', 'ask', run)}, which tells of what to bring pictures")
+            print(f"Or let it learn its own: `{own}`")
+            return
+        print(f"Next: {own}")
         print(bring_words(run))
         return
     for line in how_to_pick(campaign, run):

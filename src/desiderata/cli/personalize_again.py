@@ -1,11 +1,13 @@
 """The commands that teach a generator again, as a run has them on record."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desiderata.cli.branch import branched, own_name, shared_rounds
 from desiderata.cli.output import command
 from desiderata.cli.personalize_options import settings_said
-from desiderata.cli.taught import by_hand
+from desiderata.cli.personalize_pick import cells_picked
+from desiderata.cli.taught import by_hand, run_words
 
 if TYPE_CHECKING:
     from desiderata.campaign.config import Config
@@ -26,14 +28,14 @@ def commands(campaign: "Campaign") -> str:
 
 
 def _picking(campaign: "Campaign", name: str, shared: int) -> list[str]:
-    """Return the commands of a run in which a person picks."""
-    from desiderata.personalize.looking import choices
-
-    rounds = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
-    lines = [command("personalize", "run", name, "--rounds", rounds)] if rounds > shared else []
-    later = {query.id for query in campaign.queries if query.round > shared}
-    if any(answer.query_id in later for answer in campaign.answers):
-        lines.append(f"{command('personalize', 'pick', name)} PICTURES  # after each round")
+    """Return the commands of a run in which a person picks: each round is drawn, and then picked from."""
+    lines: list[str] = []
+    for number in range(shared + 1, max([shared, *[query.round for query in campaign.queries]]) + 1):
+        queries = [query for query in campaign.queries if query.round == number]
+        cells = [cell for query in queries if query.status == "answered" for cell in cells_picked(campaign, query)]
+        lines.append(run_words(Path(name), number))
+        if cells or all(query.status == "skipped" for query in queries):
+            lines.append(command("personalize", "pick", name, *(cells or ["--none"])))
     return lines
 
 

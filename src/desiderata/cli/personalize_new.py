@@ -17,6 +17,7 @@ from desiderata.cli.personalize_options import (
     check_class_pictures,
     check_learns,
     check_measured,
+    check_named,
     sentences,
     table,
     unless,
@@ -114,7 +115,8 @@ def new(
     k: Annotated[int | None, typer.Option("--k", min=1, help="Sentences learnt from in a round (3).")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Pictures drawn for each to choose from (10).")] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.0, help="λ of balance: how much its own pictures count (0.005).")
+        float | None,
+        typer.Option(min=0.0, help="λ of balance, no learning rate: how much its own pictures count (0.005)."),
     ] = None,
     trainer: Annotated[str, typer.Option(help="How it learns; the names are listed below.")] = TRAINERS[0],
     steps: Annotated[
@@ -183,6 +185,8 @@ def new(
     placeholder}, references, seed, round {number, examples, metrics}, warning (null where there is none).
     """
     check_installed()
+    check_named("strategy", strategy, STRATEGIES)
+    check_named("trainer", trainer, TRAINERS)
     from desiderata.personalize.pictures import reference_files
     from desiderata.personalize.subject import Subject
 

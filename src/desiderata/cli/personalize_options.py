@@ -1,7 +1,6 @@
 """Which options of `desiderata personalize new` go together, and what they stand for."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,16 @@ IDLE = {
     **dict.fromkeys(("human", "clip-feedback", "uncertainty"), ("rate",)),
 }
 """Options of choosing that a strategy has no use for."""
+
+
+def check_named(what: str, name: str, names: Sequence[str]) -> None:
+    """Refuse a name that means nothing, before anything is imported that could say so.
+
+    Raises:
+        DesiderataError: It is none of the names.
+    """
+    if name not in names:
+        raise DesiderataError(f"No {what} is called {name!r}; choose from {', '.join(names)}.")
 
 
 def check_chooses(strategy: str, **said: Any) -> None:
@@ -134,7 +143,8 @@ def sentences(given: str | None, kind: str) -> str | list[str] | None:
         lines = Path(given).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DesiderataError(f"{given} cannot be read ({error}): give a text file, a sentence a line.") from None
-    said = re.compile(r"(\ban? )?<subject>" if kind == "object" else r"(\bin )?<subject>", re.IGNORECASE)
-    if not (templates := [said.sub("{}", line.strip()) for line in lines if line.strip()]):
+    from desiderata.personalize.subject import as_template
+
+    if not (templates := [as_template(line.strip(), kind) for line in lines if line.strip()]):
         raise DesiderataError(f"{given} is empty: write a sentence a line, with {{}} for the subject.")
     return templates

@@ -226,6 +226,8 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
         raise DesiderataError(f"{folder} is a file: give a folder.")
     check_writable(folder / "picture.png", (".png",))
     if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise DesiderataError(f"--sheet writes a PNG, and {sheet} is not called .png: choose another name.")
         check_apart(config, run, sheet)
         check_writable(sheet, (".png",))
         inside = any(sheet.resolve().is_relative_to(place.resolve()) for place in (run, folder))

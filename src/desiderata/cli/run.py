@@ -108,7 +108,7 @@ def run_(
                 "rounds": [round_json(one) for one in closed],
                 "answered": answered,
                 "skipped": skipped,
-                "skipped_because": because,
+                "skipped_because": {reason: len(queries) for reason, queries in because.items()},
                 "accepted": accepted,
                 "review": to_review,
                 "generated": generated,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from desiderata.campaign.config import Config
     from desiderata.campaign.loop import Campaign
     from desiderata.campaign.records import Query, Round
+    from desiderata.personalize.selection import Selection
 
 TaughtRun = Annotated[Path, typer.Argument(help="The directory of the run.", metavar="RUN", callback=teaching)]
 AtRound = Annotated[int | None, typer.Option("--round", min=0, help="After which round; the last one without it.")]
@@ -159,6 +160,14 @@ def why_stopped(campaign: "Campaign") -> str:
     return found.stopped if found else ""
 
 
+def ended(campaign: "Campaign") -> str:
+    """Return when and why a run ended; empty where it goes on."""
+    from desiderata.personalize.selection import end_words
+
+    why = why_stopped(campaign)
+    return end_words(campaign.rounds[-1].number, why) if why else ""
+
+
 def next_words(campaign: "Campaign", run: Path) -> str:
     """Return what to type next; a run that is as long as one usually is may have another round."""
     from desiderata.personalize.bringing import unlearnt_of_others
@@ -177,7 +186,7 @@ def next_words(campaign: "Campaign", run: Path) -> str:
 
 
 def after_all(campaign: "Campaign", run: Path) -> list[str]:
-    """Return how a run of uncertainty that Eq. 10 has ended goes on as another one; nothing where none could."""
+    """Return what to make of it that Eq. 10 has ended a run of uncertainty; nothing where nothing is left to do."""
     from desiderata.personalize.looking import stopped
 
     name, end = str(campaign.config.strategy.get("name", "")), stopped(campaign)
@@ -185,8 +194,26 @@ def after_all(campaign: "Campaign", run: Path) -> list[str]:
         return []
     branch = command("personalize", "branch", run, "NEW", "--round", campaign.store.last_round(), "--strategy")
     return [
-        f"To go on all the same: `{branch} human` lets you pick, and `{branch} random` asks for sentences at random."
+        *_what_it_means(campaign, run, end),
+        f"To go on all the same: `{branch} human` lets you pick, and `{branch} random` asks for sentences at random.",
     ]
+
+
+def _what_it_means(campaign: "Campaign", run: Path, end: "Selection") -> list[str]:
+    """Return what may be wrong where hardly anything is undecided: the entropies of Eq. 6 are 0 at both ends."""
+    from desiderata.personalize.pacing import SHARE
+
+    shares = [one.share for one in end.directions if one.usable]
+    trains = campaign.config.trainer.get("name") != "ip-adapter"
+    if sum(shares) > SHARE * len(shares) and trains:
+        gently = command("personalize", "branch", run, "NEW", "--round", 0, "--strategy", "dreambooth-lower-rate")
+        return [f"It copies the references much, and learns them more gently by `{gently}`."]
+    if not any(shares):
+        there = "a <subject>" if campaign.config.subject.get("kind") == "object" else "a dog in <subject>"
+        look = command("personalize", "sample", run, there)
+        more = "a new run with a higher --learning-rate or more --steps" if trains else "a trainer that learns"
+        return [f"Nothing is copied where the subject is not learnt, either: look with `{look}`; if so, take {more}."]
+    return []
 
 
 def run_words(run: Path, round: int, only: bool = False) -> str:

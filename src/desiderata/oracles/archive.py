@@ -23,6 +23,7 @@ LEAST_SIMILARITY = 0.2
 """The smallest cosine of picture and sentence that counts as fitting, where nobody says otherwise."""
 
 TOO_FAR = "Nothing in the archive is near enough"
+OTHER_CLASS = "Nothing in the archive that is near enough looks like"
 """How the reason begins where `least_similarity` was not reached."""
 
 
@@ -131,7 +132,7 @@ class ArchiveOracle:
             )
         if not fit:
             raise CannotAnswer(
-                f"Nothing in the archive that is near enough looks like {query.label}: the nearest picture, "
+                f"{OTHER_CLASS} {query.label}: the nearest picture, "
                 f"{self._files[near[0]].path.name}, looks like {self._looks_like[near[0]]}."
             )
         new = (index for index in fit if self._is_there(index) and self._shows(index) not in {None, *taken})

@@ -186,10 +186,11 @@ def by_entropy(found: Appraisal, k: int) -> str:
         return ""
     undecided = int((found.entropies > 0).sum())
     about = f"about {undecided} of {len(found.entropies)} sentences" if undecided else "about no sentence"
-    asked = int(((found.shares == 0) & found.usable.any(1)).sum())
+    seen = found.usable.any(1)
+    asked, copied = (int(((found.shares == share) & seen).sum()) for share in (0, 1))
     return (
         f"It is undecided {about} whether to draw what is asked or what surrounds the references, draws {asked} "
-        f"as asked, and a round learns from {k} (GAL, Eq. 10)."
+        f"as asked and {copied} as in the references, and a round learns from {k} (GAL, Eq. 10)."
     )
 
 

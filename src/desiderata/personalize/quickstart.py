@@ -13,7 +13,7 @@ from desiderata.personalize.build import create
 from desiderata.personalize.measurement import PICTURES
 from desiderata.personalize.models import Models
 from desiderata.personalize.recipes import default_trainer
-from desiderata.personalize.subject import PLACEHOLDER, Subject
+from desiderata.personalize.subject import PLACEHOLDER, Subject, as_template
 from desiderata.personalize.teaching import Progress
 
 ENCODERS = {"moji-diffusion": "moji-clip"}
@@ -119,8 +119,8 @@ def new_campaign(
         trainer=usual | wanted,
         strategy={"name": strategy} if isinstance(strategy, str) else dict(strategy),
         prompts={
-            "anchors": _plain(anchors if anchors is not None else "moji" if drawn else "authors"),
-            "test": _plain(test if test is not None else "moji" if drawn else "everyday"),
+            "anchors": _plain(anchors if anchors is not None else "moji" if drawn else "authors", kind),
+            "test": _plain(test if test is not None else "moji" if drawn else "everyday", kind),
             "pictures": pictures,
             **({"second_encoder": lasting(second_encoder)} if second_encoder else {}),
         },
@@ -128,5 +128,9 @@ def new_campaign(
     return create(Path(path), config, models=models, memo=memo, progress=progress, checked=checked, settle=settle)
 
 
-def _plain(names: str | Sequence[str]) -> str | list[str]:
-    return names if isinstance(names, str) else list(names)
+def _plain(names: str | Sequence[str], kind: str) -> str | list[str]:
+    return (
+        names
+        if isinstance(names, str)
+        else [as_template(one, kind) if isinstance(one, str) else one for one in names]
+    )

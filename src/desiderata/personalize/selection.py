@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from desiderata.campaign.blobs import Blobs
 from desiderata.personalize.pictures import kept
 
+NONE_PICKED = "No picture was picked in the round before."
+"""Why nothing is asked where a person is to pick, and wanted none: that is no stop of the strategy's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Direction:
@@ -88,6 +91,16 @@ def selections(shelf: Blobs) -> list[Selection]:
     while one := selection_of(shelf, len(found) + 1):
         found.append(one)
     return found
+
+
+def end_words(round: int, why: str) -> str:
+    """Return after which round a campaign ended, and why.
+
+    Args:
+        round: The last one that is closed.
+        why: `Selection.stopped`.
+    """
+    return f"It {'was ended' if why == NONE_PICKED else 'stopped by itself'} after round {round}. {why}"
 
 
 def _name(round: int) -> str:

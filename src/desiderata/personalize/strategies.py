@@ -1,5 +1,6 @@
 """Which of its own pictures a generator learns from next: every strategy of the personalize half, by name."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from desiderata.personalize.candidates import Candidates
 from desiderata.personalize.choosing import Choosing, Pick, by_entropy
 from desiderata.personalize.controls import DreamBooth, DreamBoothEqualSteps, RandomEqualWeight
 from desiderata.personalize.pacing import LowerRate
+from desiderata.personalize.selection import NONE_PICKED
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.uncertainty import Appraisal
 
@@ -50,7 +52,7 @@ class Human(Choosing):
         """Return that nothing was picked in the round before, if so."""
         asked = [one.query for one in state.exchanges if one.query.round == state.round - 1]
         before = [query.status for query in asked if "candidate" not in query.proposal.evidence]
-        return "" if not before or "answered" in before else "No picture was picked in the round before."
+        return "" if not before or "answered" in before else NONE_PICKED
 
     def weights(self, round: int, found: Appraisal) -> list[float]:
         """Return the same weight for every direction."""
@@ -149,4 +151,6 @@ def make_strategy(name: str, **parameters: Any) -> Strategy[PersonalizeState]:
     try:
         return STRATEGIES[name](**parameters)
     except TypeError as error:
+        if unknown := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
+            raise DesiderataError(f"The strategy {name} has no setting {unknown[1]!r}: take it out.") from None
         raise DesiderataError(f"The strategy {name} cannot be made ({error}); correct its parameters.") from None

@@ -6,7 +6,7 @@ would write it, which is what pictures are measured against.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from desiderata.describe.template import with_article
@@ -101,13 +101,15 @@ class Subject:
         Raises:
             DesiderataError: The table lacks something, or has something else.
         """
-        try:
-            return cls(**{**table, "settings": tuple(table["settings"])})
-        except (KeyError, TypeError) as error:
+        known = [field.name for field in fields(cls)]
+        wrong = [f"no {key}" for key in known[:3] if key not in table]
+        wrong += [f"the unknown key {key!r}" for key in table if key not in known]
+        if wrong or not isinstance(table["settings"], list | tuple):
             raise DesiderataError(
-                f"The campaign's table `subject` does not say what is to be learnt ({error}): it needs kind, word "
-                "and settings."
-            ) from None
+                "The campaign's table `subject` does not say what is to be learnt: it has "
+                f"{wrong[0] if wrong else 'no list of settings'}, and takes {', '.join(known)}."
+            )
+        return cls(**{**table, "settings": tuple(table["settings"])})
 
     def table(self) -> dict[str, Any]:
         """Return it as plain values, for `campaign.toml`."""
@@ -138,7 +140,8 @@ class Subject:
 
     def said(self, sentence: str) -> str:
         """Return what somebody typed with the subject's own words in place of "<subject>" or "{}"."""
-        return self.prompt(re.sub(SAID, lambda _: self.named(), sentence, flags=re.IGNORECASE))
+        named = re.sub(SAID, lambda _: self.named(), sentence, flags=re.IGNORECASE)
+        return self.prompt(as_template(named, self.kind))
 
     def captions(self, references: int) -> list[str]:
         """Return the caption of every reference picture, in their order.
@@ -169,3 +172,15 @@ class Subject:
 
     def _filling(self, name: str) -> str:
         return with_article(name) if self.kind == "object" else f"in {name}"
+
+
+def as_template(sentence: str, kind: str) -> str:
+    """Return a sentence that somebody typed as a template, whose slot takes the subject with its article or "in".
+
+    Args:
+        sentence: Such as "a <subject> in the snow", "{} in the snow" or "a {} in the snow", which are one template.
+        kind: Of the subject.
+    """
+    before = r"\bin" if kind == "style" else r"\b(?:an?|the|my|this)"
+    said = rf"(?:{before} )?(?:{re.escape(SLOT)}|{SAID})"
+    return re.sub(said, lambda _: SLOT, sentence, flags=re.IGNORECASE)

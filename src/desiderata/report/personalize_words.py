@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from desiderata.campaign.records import Query, Round
-from desiderata.personalize.selection import Selection
+from desiderata.personalize.selection import Selection, end_words
 from desiderata.personalize.subject import Subject
 from desiderata.report import intervals
 from desiderata.report.words import SPACE, count, percent, signed
@@ -269,7 +269,7 @@ def end(rounds: Sequence[Round], why: str, still_open: int, left: int | None) ->
     """
     number = rounds[-1].number
     if why:
-        return f"It stopped by itself after round {number}. {why}"
+        return end_words(number, why)
     if still_open:
         return f"It has not stopped: round {number + 1} is open, with {count(still_open, 'sentence')} to decide on."
     more = "" if left is None else f", with {count(left, 'sentence')} of its pool not learnt from"

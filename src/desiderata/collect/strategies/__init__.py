@@ -1,5 +1,6 @@
 """What to ask next: every strategy of the collect half, by name."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -48,4 +49,6 @@ def make_strategy(name: str, tools: Toolbox, **parameters: Any) -> Strategy[Coll
     try:
         return STRATEGIES[name](tools, **parameters)
     except TypeError as error:
+        if unknown := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
+            raise DesiderataError(f"The strategy {name} has no setting {unknown[1]!r}: take it out.") from None
         raise DesiderataError(f"The strategy {name} cannot be made ({error}); correct its parameters.") from None
