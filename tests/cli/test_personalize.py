@@ -121,6 +121,11 @@ def test_a_generator_is_taught_and_goes_on_by_itself(call: Call, capsys: Capture
     assert {file.name for file in Path("photos").iterdir()} == {"0.png", "1.png"}
 
 
+def test_a_share_is_told_with_what_it_is_a_share_of():
+    assert taught.figures({"txt_aln": 0.5, "ovf": 0.0, "pictures": 2.0}) == "TXT-ALN 0.500, OVF 0.0% of 2 pictures"
+    assert taught.figures({"img_aln": 0.25}) == "IMG-ALN 0.250"
+
+
 def test_help_tells_whole_names_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Capture):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["personalize", "new", "--help"]) == 0

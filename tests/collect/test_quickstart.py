@@ -34,6 +34,7 @@ def test_a_campaign_of_ones_own_asks_and_is_told(tmp_path: Path):
     for query in campaign.ask():
         campaign.tell(query, save(tmp_path / f"{query.label}.png", CLASSES.index(query.label), 9))
     assert [done.examples for done in campaign.rounds] == [0, 3]
+    assert repr(campaign) == "<Campaign runs/pets, collect>"
     assert campaign.learner.head.predict(Colours().images([Image.new("RGB", (8, 8), "red")])).tolist() == [2]
     again = Campaign.open("runs/pets")
     assert again.history() == campaign.history()

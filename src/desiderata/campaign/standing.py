@@ -32,6 +32,9 @@ class Standing(Known):
         self._checked = False
         self._at: int | None = None  # the round that the learner's weights belong to, `UNFINISHED` after `fit`
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path or 'in memory'}, {self.config.half}>"
+
     @property
     def learner(self) -> Learner[Any]:
         """What learns, where the last closed round left it unless `fit` or `learner_at` moved it since."""

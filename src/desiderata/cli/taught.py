@@ -224,6 +224,8 @@ def run_words(run: Path, round: int, only: bool = False) -> str:
 def figures(metrics: Mapping[str, float]) -> str:
     """Return what a round was measured by, in words."""
     known = [f"{name} {shown(key, metrics[key])}" for key, name in FIGURES.items() if key in metrics]
+    if "ovf" in metrics and "pictures" in metrics:  # a share of few says little
+        known[-1] += f" of {count(int(metrics['pictures']), 'picture')}"
     return ", ".join(known) or "not measured, since no test pictures are drawn (--pictures 0); look with `sample`"
 
 
