@@ -65,7 +65,7 @@ class Easel:
 
         Args:
             wanted: The pictures. Each depends on its prompt and seed, and not on what it is drawn with.
-            report: Called with the number of pictures that there are.
+            report: Called with the number of pictures that there are, while some are drawn.
 
         Returns:
             Each picture, shape (height, width, 3), RGB; None for one that the safety checker blacked out.
@@ -73,7 +73,6 @@ class Easel:
         report = report or (lambda _done, _all: None)
         missing = [one for one in wanted if not self._is_kept(one)]
         done = len(wanted) - len(missing)
-        report(done, len(wanted))
         todo = enumerate(missing, done + 1)
 
         def keep(made: Sequence["Generation"]) -> None:
@@ -83,6 +82,7 @@ class Easel:
                 report(number, len(wanted))
 
         if missing:
+            report(done, len(wanted))
             self.generator().sample([one.prompt for one in missing], [one.seed for one in missing], keep=keep)
         return [kept_picture(self.shelf, one.name) for one in wanted]
 
