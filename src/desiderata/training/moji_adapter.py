@@ -7,7 +7,7 @@ from pathlib import Path
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import bfloat16_is_fast
 from desiderata.personalize.references import TrainingImage
-from desiderata.personalize.trainers.adapter_training import picture_tower, save_adapter, train_adapter
+from desiderata.personalize.trainers.adapter_training import MOJI_SILENT, picture_tower, save_adapter, train_adapter
 from desiderata.personalize.trainers.recipe import MOJI_ADAPTER, Recipe
 from desiderata.randomness import stream
 from desiderata.training.corpus import load_shard, make_corpus
@@ -65,6 +65,7 @@ def train_moji_adapter(
         images if images is not None else captioned(work / "scenes"),
         0,
         recipe=recipe or replace(MOJI_ADAPTER, precision=precision),
+        silent=MOJI_SILENT,
         checkpoint=work / "moji-adapter.safetensors",
         progress=lambda done, total: report(f"step {done}/{total}") if done % 100 == 0 else None,
     )

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPModel, CLIPVisionModelWithProjection
@@ -39,6 +40,10 @@ from desiderata.randomness import stream
 DROP = 0.05
 """Share of pictures shown without their reference, without their caption, and without both, as published."""
 
+MOJI_SILENT = 0.5
+"""Share of pictures shown without their caption where that leaves nothing to be told by the picture, as in the Moji
+world: its captions name every thing that is there, and what a sentence says anyway is not learnt from a picture."""
+
 
 def train_adapter(
     base: Generator,
@@ -47,6 +52,7 @@ def train_adapter(
     seed: int,
     *,
     recipe: Recipe = MOJI_ADAPTER,
+    silent: float = DROP,
     running: Running = AS_USUAL,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
@@ -59,13 +65,21 @@ def train_adapter(
         images: Pictures with captions, many and various; latents and embeddings are computed once.
         seed: Seeds everything that is drawn.
         recipe: What makes the result what it is.
+        silent: Share of pictures shown with their reference and without their caption, at most 1 - 2 `DROP`.
         running: How it is run; previews are not made.
         checkpoint: As for `Trainer.train`.
         progress: As for `Trainer.train`.
 
     Returns:
         The adapter's tensors under the names that they have in its file.
+
+    Raises:
+        DesiderataError: `silent` is no such share.
     """
+    if not 0 <= silent <= 1 - 2 * DROP:
+        raise DesiderataError(
+            f"A share of {silent:g} cannot be shown without its caption: give 0 to {1 - 2 * DROP:g}."
+        )
     lesson = Lesson.of(base, images, (), seed, recipe, running)
     pupil = lesson.pupil()
     attach(pupil, _fresh(pupil, tower.config.projection_dim, seed))
@@ -76,19 +90,32 @@ def train_adapter(
     seen = embed(tower, [image.image for image in images])
 
     def predict(batch: Batch) -> Tensor:
-        drawn = batch.chance / DROP
-        captions = [
-            "" if 1 <= chance < 3 else images[row].caption for row, chance in zip(batch.rows, drawn, strict=True)
-        ]
-        shown = torch.from_numpy(~((drawn < 1) | ((drawn >= 2) & (drawn < 3)))).unsqueeze(1)
+        said, shown = told(batch.chance, silent)
+        captions = [images[row].caption if words else "" for row, words in zip(batch.rows, said, strict=True)]
+        shown = torch.from_numpy(shown).unsqueeze(1)
         references = torch.where(shown, seen[batch.rows], 0).unsqueeze(1).to(pupil.device)
         with quiet(), torch.no_grad(), torch.autocast(pupil.device.type, enabled=False):
             words = pupil.pipeline.encode_prompt(captions, pupil.device, 1, False)[0]
-        told: Any = {"image_embeds": [references]}
-        return pupil.unet(batch.noisy, batch.timesteps, encoder_hidden_states=words, added_cond_kwargs=told).sample
+        beside: Any = {"image_embeds": [references]}
+        return pupil.unet(batch.noisy, batch.timesteps, encoder_hidden_states=words, added_cond_kwargs=beside).sample
 
-    key = key_of("adapter", recipe=asdict(recipe), tower=hashlib.sha256(seen.numpy().tobytes()).hexdigest())
+    digest = hashlib.sha256(seen.numpy().tobytes()).hexdigest()
+    key = key_of("adapter", recipe=asdict(recipe), silent=silent, tower=digest)
     return lesson.run(parameters, predict, key, checkpoint=checkpoint, progress=progress)
+
+
+def told(chance: NDArray[np.float64], silent: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Draw what the pictures of a batch are shown with.
+
+    Args:
+        chance: Shape (n,), uniform in [0, 1).
+        silent: As for `train_adapter`.
+
+    Returns:
+        Which have their caption, and which have their reference; shape (n,) each. `DROP` have none of the two.
+    """
+    without_caption, without_reference = chance < silent + DROP, (chance < DROP) | (chance >= 1 - DROP)
+    return ~without_caption, ~without_reference
 
 
 def picture_tower(name: str = "moji-clip") -> CLIPVisionModelWithProjection:

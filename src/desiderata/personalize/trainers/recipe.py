@@ -134,8 +134,8 @@ MOJI_WORD = Recipe(steps=300, batch=4, learning_rate=5e-3, whole_batches=True)
 MOJI_CUSTOM = Recipe(steps=250, batch=4, learning_rate=8e-4, whole_batches=True)
 """Custom Diffusion on the bundled generator, at a rate chosen likewise (`results/personalize-comparators`)."""
 
-MOJI_ADAPTER = Recipe(steps=5000, batch=32, learning_rate=2e-4, whole_batches=True)
-"""An IP-Adapter for the bundled generator."""
+MOJI_ADAPTER = Recipe(steps=3000, batch=32, learning_rate=1e-3, whole_batches=True, ema=0.995)
+"""An IP-Adapter for the bundled generator; `adapter_training.MOJI_SILENT` belongs to it."""
 
 CLASS_PICTURES = 200
 """How many class pictures the authors give for objects (`--num_class_images`)."""
