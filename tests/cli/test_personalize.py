@@ -26,6 +26,7 @@ from desiderata.errors import DesiderataError
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
 from desiderata.personalize import build, looking
+from desiderata.personalize.choosing import ALL_LEARNT
 from desiderata.personalize.learner import PersonalizeLearner
 from desiderata.personalize.looking import measured_pictures
 from desiderata.personalize.recipes import TRAINERS
@@ -300,16 +301,16 @@ def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Captur
         (
             (1.0, 1.0, 0.0, 0.0),
             "dreambooth",
-            "by `desiderata personalize branch run NEW --round 0 --strategy dreambooth-",
+            "branch run NEW --round 0 --strategy dreambooth-lower-rate` makes a run that",
         ),
         ((0.0, 0.0, 0.0, 0.5), "dreambooth", ""),
         ((1.0, 1.0, 0.0, 0.0), "ip-adapter", ""),
         (
             (0.0, 0.0, 0.0, 0.0),
             "dreambooth",
-            "`desiderata personalize sample run 'a <subject>'`; if so, take a new run",
+            "`desiderata personalize sample run 'a <subject>'`. If it is not there, make",
         ),
-        ((0.0, 0.0, 0.0, 0.0), "ip-adapter", "if so, take a trainer that learns."),
+        ((0.0, 0.0, 0.0, 0.0), "ip-adapter", "make a new run with another --trainer, such as dreambooth."),
     ],
 )
 def test_what_eq_10_has_no_eye_for_is_said(
@@ -323,6 +324,7 @@ def test_what_eq_10_has_no_eye_for_is_said(
     assert end is not None
     directions = [replace(one, share=share) for one, share in zip(end.directions, shares, strict=True)]
     monkeypatch.setattr(looking, "stopped", lambda _: replace(end, directions=directions))
+    monkeypatch.setattr(looking, "choices", lambda _: [replace(end, directions=directions)])
     campaign.config = replace(campaign.config, trainer={**campaign.config.trainer, "name": trainer})
     told = taught.after_all(campaign, Path("run"))
     assert "To go on all the same" in told[-1]
@@ -335,6 +337,38 @@ def test_a_report_tells_no_command_that_is_refused(call: Call):
     path.write_text(path.read_text().replace('name = "human"', 'name = "human"\nrate = 0.01'))  # as Python allows
     told = personalize_again.commands(Campaign.open("run"))
     assert "--strategy human --k 1 --samples 3 --trainer" in told
+
+
+def test_what_was_picked_is_told_again(call: Call):
+    assert call(*made("--strategy", "human", "--k", "2"))[0] == 0
+
+    def told() -> list[str]:
+        return personalize_again.commands(Campaign.open("run")).split("\n")[1:]
+
+    one, two = (open_["pictures"][1] for open_ in call("personalize", "run", "run")[1]["open"][:2])
+    run, pick = "desiderata personalize run run", "desiderata personalize pick run"
+    assert told() == [run], "the round is open"
+    assert call("personalize", "pick", "run", one, two)[0] == 0
+    cells = " ".join(f"{Path(file).parent.name[:2]}/01" for file in (one, two))
+    assert told() == [run, f"{pick} {cells}"]
+    assert call("personalize", "run", "run")[0] == 0
+    assert call("personalize", "pick", "run", "--none")[0] == 0
+    assert told() == [run, f"{pick} {cells}", run, f"{pick} --none"]
+    shutil.rmtree(Path(one).parent)  # to have room
+    assert told()[1] == f"{pick} PICTURES"
+    assert call("personalize", "report", "run")[0] == 0
+    report = Path("run/report.html").read_text()
+    assert "It was ended after round 2. No picture was picked" in report
+    assert "stopped by itself" not in report
+
+
+def test_a_pool_that_is_used_up_ends_what_is_told_again(call: Call):
+    assert call(*made("--strategy", "human", "--k", str(len(ANCHORS))))[0] == 0
+    pictures = [one["pictures"][0] for one in call("personalize", "run", "run")[1]["open"]]
+    assert call("personalize", "pick", "run", *pictures)[0] == 0
+    assert call("personalize", "run", "run")[1]["stopped"] == ALL_LEARNT
+    told = personalize_again.commands(Campaign.open("run")).split("\n")
+    assert (len(told), told[-1]) == (4, "desiderata personalize run run"), "by which it stopped"
 
 
 @pytest.mark.parametrize("more", [["--kind", "style"], ["--class-pictures", "0"]])

@@ -71,8 +71,8 @@ def test_a_person_answers_what_it_asks(call: Call, capsys: Capture, monkeypatch:
     assert {one["text"] for one in said["queries"]}.isdisjoint({first["text"], second["text"]}), "both leave the pool"
     assert main(["personalize", "status", "run"]) == 0
     out = capsys.readouterr().out
-    assert "Next: desiderata personalize ask run, which tells of what to bring" in out, "not what it would choose"
-    assert "Or let it learn its own: `desiderata personalize run run`" in out
+    assert "Next: desiderata personalize ask run\n" in out, "not what it would choose"
+    assert "or let it learn its own of this round: `desiderata personalize run run --rounds 2`" in out
     campaign = Campaign.open("run")
     assert gathered(campaign) == [Gathered(0, 0), Gathered(0, 2)]
     assert campaign.rounds[1].metrics["full_weight_steps"] == 2, "they count as references do"

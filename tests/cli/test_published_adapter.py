@@ -14,7 +14,7 @@ from contracts.trainer import references
 from desiderata.campaign.loop import Campaign
 from desiderata.foundation.generator import load_generator
 from desiderata.foundation.sampling import Sampling
-from desiderata.personalize.trainers.adapter_training import save_adapter, train_adapter
+from desiderata.personalize.trainers.adapter_training import DROP, save_adapter, train_adapter
 from desiderata.personalize.trainers.recipe import Recipe
 
 Call = Callable[..., tuple[int, dict]]
@@ -40,7 +40,9 @@ def generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
         tower = CLIPVisionModelWithProjection(settings)
     save_adapter(
-        train_adapter(loaded, tower, references(), 0, recipe=Recipe(steps=1)), tower, tmp_path / "own" / "models"
+        train_adapter(loaded, tower, references(), 0, silent=DROP, recipe=Recipe(steps=1)),
+        tower,
+        tmp_path / "own" / "models",
     )
     (tmp_path / "own" / "models" / "ip_adapter.safetensors").rename(tmp_path / "own" / FILE)
     photos(tmp_path / "photos")

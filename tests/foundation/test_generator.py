@@ -214,7 +214,7 @@ def test_large_pictures_are_decoded_one_by_one(size: int, at_a_time: int, vae: L
     [
         (torch.float32, 3, "3 pictures of 32 pixels at a time: draw fewer .*batch.*, or in half precision"),
         (torch.float32, 1, "1 picture of 32 pixels at a time: draw in half precision"),
-        (torch.bfloat16, 3, r"at a time: draw fewer at a time \(batch; of a run, .*campaign\.toml\)\.$"),
+        (torch.bfloat16, 3, r"at a time: draw fewer at a time \(--batch; of a run that is there, batch in .*\)\.$"),
         (torch.bfloat16, 1, "draw on one with more"),
     ],
 )

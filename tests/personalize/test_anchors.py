@@ -56,6 +56,8 @@ def test_a_style_is_written_with_its_placeholder_and_without():
         ("banana {}", "object", "banana {}"),
         ("a dog in <subject>", "style", "a dog {}"),
         ("a dog in {}", "style", "a dog {}"),
+        ("a dog in the  {}", "style", "a dog {}"),
+        ("another {} by your {}", "object", "{} by {}"),
         ("a dog by a cabin {}", "style", "a dog by a cabin {}"),
         ("no slot", "object", "no slot"),
     ],
@@ -63,6 +65,12 @@ def test_a_style_is_written_with_its_placeholder_and_without():
 def test_what_somebody_typed_is_a_template_without_the_article(said: str, kind: str, template: str):
     assert as_template(said, kind) == template
     assert as_template(template, kind) == template
+
+
+@pytest.mark.parametrize("sentence", ["a {} in the snow", "My {} in the snow", "two apples and the  {}", "{}"])
+def test_both_ways_to_write_the_subject_say_the_same_where_a_word_precedes_it(sentence: str):
+    same = TOY.said(sentence.replace("{}", "<subject>"))
+    assert TOY.said(sentence) == (same if sentence != "{}" else f"a {same}")
 
 
 def test_every_different_setting_makes_one_non_subject():

@@ -19,7 +19,7 @@ from desiderata.personalize import models
 from desiderata.personalize.card import GeneratorCard
 from desiderata.personalize.export import export_generator, write_pipeline
 from desiderata.personalize.quickstart import new_campaign
-from desiderata.personalize.trainers.adapter_training import save_adapter, train_adapter
+from desiderata.personalize.trainers.adapter_training import DROP, save_adapter, train_adapter
 from desiderata.personalize.trainers.recipe import Recipe
 
 SEED = 3
@@ -44,7 +44,7 @@ def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     folder = tmp_path_factory.mktemp("adapters") / "adapter"
     recipe = Recipe(steps=1, batch=2, learning_rate=1e-2)
-    learnt = train_adapter(load_generator(str(model)), tower, references(), 0, recipe=recipe)
+    learnt = train_adapter(load_generator(str(model)), tower, references(), 0, silent=DROP, recipe=recipe)
     save_adapter({name: value.half() for name, value in learnt.items()}, tower, folder)
     return folder
 

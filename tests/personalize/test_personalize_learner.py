@@ -1,6 +1,7 @@
 """A generator taught a subject: always from the start, never twice the same, exact again from its files."""
 
 import weakref
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -316,6 +317,33 @@ def test_weights_of_something_else_are_refused():
         with pytest.raises(DesiderataError, match="is damaged"):
             learner().load(damaged, [])
     assert about(BytesIO(made.save()))["key"] == made.teacher.key
+
+
+@dataclass(frozen=True)
+class Applies(Drill):
+    """Learns as a drill does, and draws with an adapter of which a run keeps no copy."""
+
+    adapter: str = "own"
+    content: str = "a"
+
+    def applied(self) -> str:
+        return self.content
+
+
+def test_another_adapter_than_a_run_was_made_with_is_refused():
+    made, bundled = (learner(trainer=Applies(adapter=name)) for name in ("own", "moji-adapter"))
+    said = "made with another adapter than {} is now: put that one back, or make a new campaign"
+    for one in (made, bundled):
+        one.fit([], RNG)
+        learner(trainer=one.teacher.trainer).load(one.save(), [])
+        other = learner(trainer=replace(one.teacher.trainer, content="b"))
+        with pytest.raises(DesiderataError, match=said.format(one.teacher.trainer.adapter)):
+            other.load(one.save(), [])
+    tensors, about = unpack(made.save())
+    before = pack(tensors, {key: value for key, value in about.items() if key != "applied"})
+    made.load(before, [])  # of an earlier version, which did not say
+    with pytest.raises(DesiderataError, match=said.format("moji-adapter")):
+        bundled.load(before, [])
 
 
 # References

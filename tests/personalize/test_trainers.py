@@ -23,7 +23,7 @@ from desiderata.foundation.generator import Generator, load_generator
 from desiderata.foundation.pipelines import quiet
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.trainers.adapted import EMBEDS, EMBEDS_FILE
-from desiderata.personalize.trainers.adapter_training import picture_tower, save_adapter, train_adapter
+from desiderata.personalize.trainers.adapter_training import DROP, picture_tower, save_adapter, train_adapter
 from desiderata.personalize.trainers.custom_diffusion import CustomDiffusion
 from desiderata.personalize.trainers.dreambooth import DreamBooth
 from desiderata.personalize.trainers.ip_adapter import IPAdapter, embed
@@ -59,7 +59,7 @@ def tower() -> CLIPVisionModelWithProjection:
 @pytest.fixture(scope="module")
 def adapter(base: Generator, tower: CLIPVisionModelWithProjection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adapters") / "adapter"
-    learnt = train_adapter(base, tower, references(), 0, recipe=replace(SHORT, steps=2))
+    learnt = train_adapter(base, tower, references(), 0, silent=DROP, recipe=replace(SHORT, steps=2))
     save_adapter(learnt, tower, folder)
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o644}
     return folder
@@ -246,7 +246,7 @@ class TestIPAdapters:
         before = weights_of(base)
 
         def train(seed: int = 0, **call: Any) -> dict[str, torch.Tensor]:
-            return train_adapter(base, tower, references(), seed, recipe=SHORT, running=OFTEN, **call)
+            return train_adapter(base, tower, references(), seed, silent=DROP, recipe=SHORT, running=OFTEN, **call)
 
         def kill(done: int, _steps: int) -> None:
             if done == 2:

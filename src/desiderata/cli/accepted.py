@@ -1,6 +1,6 @@
 """What an oracle brought and what was skipped, told so that somebody can look at the files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,15 @@ def show_accepted(accepted: Sequence[Mapping[str, Any]]) -> None:
         print(f"  and {len(files) - MOST_LINES} more")
 
 
-def show_skipped(because: Mapping[str, Sequence[Query]]) -> None:
-    """Print what was skipped and why, and what helps where pictures were not near enough, or of another class."""
+def show_skipped(because: Mapping[str, Sequence[Query]], but: Collection[str] = ()) -> None:
+    """Print what was skipped and why, and what helps where pictures were not near enough, or of another class.
+
+    Args:
+        because: As `skipped_because` returns it.
+        but: The ids of what was skipped before.
+    """
+    fresh = {reason: [one for one in queries if one.id not in but] for reason, queries in because.items()}
+    because = {reason: queries for reason, queries in fresh.items() if queries}
     if because:
         print("Skipped:")
     for reason, queries in because.items():

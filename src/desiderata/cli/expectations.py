@@ -57,7 +57,7 @@ def not_understood(subject: "Subject", prompts: Sequence[str]) -> str:
         typed = [error for error in refusals if error.word not in STAND_INS]
         if typed and len(refusals) == len(sentences):  # otherwise it is what stood in for the subject
             if len(unknown := unknown_words(sentences[0])) > 1:
-                return f"{BUNDLED} draws what it can, {_without(unknown)}."
+                return f"{BUNDLED} draws what it can of {prompt!r}, {_without(unknown)}."
             return f"{BUNDLED} draws what it can. {CannotParse(typed[0].word, prompt, typed[0].reason)}"
     return ""
 

@@ -230,10 +230,11 @@ def _show_open(campaign: "Campaign", run: Path, still_open: list[dict[str, Any]]
         print(f"{count(len(still_open), 'picture')} of its own chosen and not learnt yet ({ids}).")
         if told := told_words(campaign, run):
             print(told)
-        own = run_words(run, campaign.store.last_round() + 1, only=bool(told))
-        if any(one.brought for one in gathered(campaign)):  # a person who has brought some is asked for more
-            print(f"Next: {command('personalize', 'ask', run)}, which tells of what to bring pictures")
-            print(f"Or let it learn its own: `{own}`")
+        brings = any(one.brought for one in gathered(campaign))  # who has brought some is asked for more
+        own = run_words(run, campaign.store.last_round() + 1, only=bool(told) or brings)
+        if brings:
+            print(f"Next: {command('personalize', 'ask', run)}")
+            print(f"It tells of what to bring pictures; or let it learn its own of this round: `{own}`")
             return
         print(f"Next: {own}")
         print(bring_words(run))

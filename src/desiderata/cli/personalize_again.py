@@ -1,5 +1,6 @@
 """The commands that teach a generator again, as a run has them on record."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,20 @@ def commands(campaign: "Campaign") -> str:
 
 def _picking(campaign: "Campaign", name: str, shared: int) -> list[str]:
     """Return the commands of a run in which a person picks: each round is drawn, and then picked from."""
-    lines: list[str] = []
-    for number in range(shared + 1, max([shared, *[query.round for query in campaign.queries]]) + 1):
+    from desiderata.personalize.looking import choices
+
+    pick, lines = command("personalize", "pick", name), []
+    end = max([campaign.rounds[-1].number, *[one.round for one in choices(campaign)]])
+    for number in range(shared + 1, end + 1):
         queries = [query for query in campaign.queries if query.round == number]
-        cells = [cell for query in queries if query.status == "answered" for cell in cells_picked(campaign, query)]
+        picked = [cells_picked(campaign, query) for query in queries if query.status == "answered"]
         lines.append(run_words(Path(name), number))
-        if cells or all(query.status == "skipped" for query in queries):
-            lines.append(command("personalize", "pick", name, *(cells or ["--none"])))
+        if not all(picked):
+            lines.append(f"{pick} PICTURES")  # where they are, nobody can tell any more
+        elif picked:
+            lines.append(command("personalize", "pick", name, *chain(*picked)))
+        elif queries and all(query.status == "skipped" for query in queries):
+            return [*lines, f"{pick} --none"]  # which ends it
     return lines
 
 

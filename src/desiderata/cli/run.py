@@ -76,7 +76,7 @@ def run_(
 
     options = _oracle_options(oracle, archive, least_similarity, any_class, generator, device)
     campaign = Campaign.open(run)
-    before = campaign.store.last_round()
+    before, skips = campaign.store.last_round(), {one.id for one in campaign.queries if one.status == "skipped"}
     with spinner("Opening the campaign", quiet=json):
         campaign.settle()  # a campaign that was stopped while it was made is measured now
     with bar("Reading the archive", quiet=json or oracle != "archive") as reading:
@@ -128,7 +128,7 @@ def run_(
     elif closed[-1].number < rounds:
         print(f"Nothing is asked after round {closed[-1].number}: the strategy sees nothing more to gain.")
     print(f"{decided(answered, skipped)}, {collected(campaign.answers)} collected.")
-    show_skipped(because)
+    show_skipped(because, but=skips)
     if generated:
         print(_generated(generated, left_out=not any_class))
     if closed[-1].number:

@@ -201,19 +201,32 @@ def after_all(campaign: "Campaign", run: Path) -> list[str]:
 
 def _what_it_means(campaign: "Campaign", run: Path, end: "Selection") -> list[str]:
     """Return what may be wrong where hardly anything is undecided: the entropies of Eq. 6 are 0 at both ends."""
+    from desiderata.personalize.looking import choices
     from desiderata.personalize.pacing import SHARE
 
-    shares = [one.share for one in end.directions if one.usable]
     trains = campaign.config.trainer.get("name") != "ip-adapter"
-    if sum(shares) > SHARE * len(shares) and trains:
+    if _copied(end) > SHARE and trains:
+        if _copied(choices(campaign)[0]) <= SHARE:  # by what it had learnt in round 0
+            return [
+                "It copies the references much, and did less in the beginning: an earlier --round may draw better."
+            ]
         gently = command("personalize", "branch", run, "NEW", "--round", 0, "--strategy", "dreambooth-lower-rate")
-        return [f"It copies the references much, and learns them more gently by `{gently}`."]
-    if not any(shares):
+        return [f"It copies the references much: `{gently}` makes a run that learns them more gently."]
+    if not _copied(end):
         there = "a <subject>" if campaign.config.subject.get("kind") == "object" else "a dog in <subject>"
         look = command("personalize", "sample", run, there)
-        more = "a new run with a higher --learning-rate or more --steps" if trains else "a trainer that learns"
-        return [f"Nothing is copied where the subject is not learnt, either: look with `{look}`; if so, take {more}."]
+        more = "a higher --learning-rate or more --steps" if trains else "another --trainer, such as dreambooth"
+        return [
+            f"That nothing is copied may also mean that the subject was not learnt: look with `{look}`. If it is not "
+            f"there, make a new run with {more}."
+        ]
     return []
+
+
+def _copied(selection: "Selection") -> float:
+    """Return the mean overfitted share of the sentences that had pictures to judge; 0 where none had."""
+    shares = [one.share for one in selection.directions if one.usable]
+    return sum(shares) / max(len(shares), 1)
 
 
 def run_words(run: Path, round: int, only: bool = False) -> str:

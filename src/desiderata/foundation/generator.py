@@ -46,7 +46,7 @@ SMALL = 128
 """Up to so many pixels on a side, batches are drawn side by side on a processor; one of larger pictures fills it, and
 the autoencoder takes larger ones one by one: a batch of eight of 512 pixels would want more than 6 GB."""
 
-FEWER = "fewer at a time (batch; of a run, in the table generator of its campaign.toml)"
+FEWER = "fewer at a time (--batch; of a run that is there, batch in its table generator)"
 """What needs less memory to draw. A picture is the same but for rounding, since each has noise of its own."""
 
 OWN = ("unet", "text_encoder", "tokenizer")

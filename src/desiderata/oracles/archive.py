@@ -23,8 +23,10 @@ LEAST_SIMILARITY = 0.2
 """The smallest cosine of picture and sentence that counts as fitting, where nobody says otherwise."""
 
 TOO_FAR = "Nothing in the archive is near enough"
-OTHER_CLASS = "Nothing in the archive that is near enough looks like"
 """How the reason begins where `least_similarity` was not reached."""
+
+OTHER_CLASS = "Nothing in the archive that is near enough looks like"
+"""How it begins where no picture that was near enough looked like the class asked for."""
 
 
 class ArchiveOracle:

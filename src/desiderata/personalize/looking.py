@@ -119,6 +119,6 @@ def gathered(campaign: Campaign) -> list[Gathered]:
 
 
 def stopped(campaign: Campaign) -> Selection | None:
-    """Return when and why a campaign stopped by itself; None for one that goes on or was ended from outside."""
+    """Return when and why a campaign asked for nothing more; None for one that goes on or was just left."""
     found = choices(campaign)
     return found[-1] if found and found[-1].stopped else None

@@ -74,7 +74,7 @@ def new_campaign(
             (`dino_aln`); none by default.
         strategy: Name of a strategy, or the table `strategy` of the configuration.
         trainer: Name of a trainer, or a table with its name and the settings that differ from the usual ones.
-        anchors: "moji", "authors", or templates with {} for the subject; those that go with the generator.
+        anchors: "moji", "authors", or sentences with {} or <subject> in them; those that go with the generator.
         test: "moji", "everyday", or templates; those that go with the generator.
         pictures: How many are drawn for each test prompt in each round; 0 measures nothing.
         class_images: A folder with pictures of the subject's class; by default the base model draws some.

@@ -1,6 +1,5 @@
 """Which of its own pictures a generator learns from next: every strategy of the personalize half, by name."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from desiderata.campaign.records import Strategy
-from desiderata.errors import DesiderataError
+from desiderata.errors import DesiderataError, cannot_be_made
 from desiderata.personalize.candidates import Candidates
 from desiderata.personalize.choosing import Choosing, Pick, by_entropy
 from desiderata.personalize.controls import DreamBooth, DreamBoothEqualSteps, RandomEqualWeight
@@ -151,6 +150,4 @@ def make_strategy(name: str, **parameters: Any) -> Strategy[PersonalizeState]:
     try:
         return STRATEGIES[name](**parameters)
     except TypeError as error:
-        if unknown := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
-            raise DesiderataError(f"The strategy {name} has no setting {unknown[1]!r}: take it out.") from None
-        raise DesiderataError(f"The strategy {name} cannot be made ({error}); correct its parameters.") from None
+        raise DesiderataError(cannot_be_made(f"The strategy {name}", error)) from None

@@ -19,6 +19,9 @@ PLACEHOLDER = "sks"
 SLOT = "{}"
 """Where a template takes the subject."""
 
+DETERMINERS = "an?|the|this|that|one|another|my|your|our|his|her|their"
+"""With which a sentence may have its subject already, so that it wants no article besides."""
+
 SAID = "<subject>"
 """What stands for the subject in a sentence that somebody types."""
 
@@ -140,8 +143,8 @@ class Subject:
 
     def said(self, sentence: str) -> str:
         """Return what somebody typed with the subject's own words in place of "<subject>" or "{}"."""
-        named = re.sub(SAID, lambda _: self.named(), sentence, flags=re.IGNORECASE)
-        return self.prompt(as_template(named, self.kind))
+        spelt = re.sub(f"({_before(self.kind)}){re.escape(SLOT)}", rf"\1{SAID}", sentence, flags=re.IGNORECASE)
+        return self.prompt(re.sub(SAID, lambda _: self.named(), spelt, flags=re.IGNORECASE))
 
     def captions(self, references: int) -> list[str]:
         """Return the caption of every reference picture, in their order.
@@ -181,6 +184,10 @@ def as_template(sentence: str, kind: str) -> str:
         sentence: Such as "a <subject> in the snow", "{} in the snow" or "a {} in the snow", which are one template.
         kind: Of the subject.
     """
-    before = r"\bin" if kind == "style" else r"\b(?:an?|the|my|this)"
-    said = rf"(?:{before} )?(?:{re.escape(SLOT)}|{SAID})"
-    return re.sub(said, lambda _: SLOT, sentence, flags=re.IGNORECASE)
+    return re.sub(f"(?:{_before(kind)})?(?:{re.escape(SLOT)}|{SAID})", lambda _: SLOT, sentence, flags=re.IGNORECASE)
+
+
+def _before(kind: str) -> str:
+    """Return a pattern of what a typed sentence has before its subject, which a slot brings itself."""
+    words = r"in(?:\s+the)?" if kind == "style" else f"(?:{DETERMINERS})"
+    return rf"\b{words}\s+"

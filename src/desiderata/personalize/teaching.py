@@ -20,6 +20,7 @@ from desiderata.foundation.generator import Generator
 from desiderata.foundation.registry import content_key
 from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, drawing_key, kept, key_of
 from desiderata.personalize.pictures import Reference
+from desiderata.personalize.recipes import ADAPTERS
 from desiderata.personalize.references import TrainingImage
 from desiderata.personalize.tensors import pack, unpack
 from desiderata.personalize.trainers.recipe import Recipe, Running
@@ -165,7 +166,8 @@ class Teacher:
     def save(self) -> bytes:
         """Return what was taught last as the content of a safetensors file."""
         tensors = {name: value.half() if self.half else value for name, value in self.learnt.items()}
-        return pack(tensors, {"base": self.base_key, "key": self.key, "trainer": self.trainer.name})
+        about = {"base": self.base_key, "key": self.key, "trainer": self.trainer.name}
+        return pack(tensors, about | ({"applied": self._applied} if self._applied else {}))
 
     def load(self, weights: bytes) -> None:
         """Stand where `teach` stood when `save` returned `weights`, to the last bit.
@@ -184,6 +186,11 @@ class Teacher:
                 f"This campaign has learnt with {about['trainer']} so far, and not with {self.trainer.name}: put "
                 "campaign.toml back."
             )
+        if about.get("applied", self._applied_before) != self._applied:
+            raise DesiderataError(
+                f"This campaign was made with another adapter than {self._adapter} is now: put that one back, or "
+                "make a new campaign."
+            )
         self._stand(about["key"], learnt)
 
     def report(self, what: str) -> Report:
@@ -197,6 +204,21 @@ class Teacher:
             return content_key(self.base.name)
         except DesiderataError:  # it was made in Python and has no files
             return self.base.name
+
+    @cached_property
+    def _applied(self) -> str:
+        """Tells apart what the trainer applies beside what was learnt, and of which a run keeps no copy."""
+        applied = getattr(self.trainer, "applied", None)
+        return applied() if applied else ""
+
+    @property
+    def _applied_before(self) -> str:
+        """What that was in a run that says nothing of it: the bundled adapter was another one then."""
+        return "" if self._adapter in ADAPTERS.values() else self._applied
+
+    @property
+    def _adapter(self) -> str:
+        return getattr(self.trainer, "adapter", "")
 
     @cached_property
     def _earlier_key(self) -> str:

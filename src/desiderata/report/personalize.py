@@ -14,6 +14,7 @@ from desiderata.files import readable
 from desiderata.personalize.answers import shelf_of
 from desiderata.personalize.looking import choices, gathered, measured_pictures, stopped, taken_back
 from desiderata.personalize.pictures import find_references
+from desiderata.personalize.selection import NONE_PICKED
 from desiderata.personalize.subject import Subject
 from desiderata.report import personalize_figures, svg
 from desiderata.report import personalize_words as words
@@ -91,7 +92,7 @@ def overview(campaign: Campaign, title: str) -> Section:
 
 
 def _headline(campaign: Campaign) -> str:
-    halted = stopped(campaign) is not None
+    halted = (end := stopped(campaign)) is not None and end.stopped != NONE_PICKED
     subject, references = Subject.read(campaign.config.subject), len(campaign.store.held())
     again = {query.round for query in campaign.queries if query.status == "answered" and not query.text}
     learnt = gathered(campaign)[-1]

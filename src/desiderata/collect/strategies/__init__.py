@@ -1,6 +1,5 @@
 """What to ask next: every strategy of the collect half, by name."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from desiderata.collect.strategies.controls import RandomDescription, RandomText
 from desiderata.collect.strategies.genmqd import ClosedLoopGenMQD, GenMQD, GenMQDFea
 from desiderata.collect.strategies.text_influence import TextInfluence
 from desiderata.collect.toolbox import Toolbox
-from desiderata.errors import DesiderataError
+from desiderata.errors import DesiderataError, cannot_be_made
 
 STRATEGIES: dict[str, Callable[..., Strategy[CollectState]]] = {
     strategy.name: strategy
@@ -49,6 +48,4 @@ def make_strategy(name: str, tools: Toolbox, **parameters: Any) -> Strategy[Coll
     try:
         return STRATEGIES[name](tools, **parameters)
     except TypeError as error:
-        if unknown := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
-            raise DesiderataError(f"The strategy {name} has no setting {unknown[1]!r}: take it out.") from None
-        raise DesiderataError(f"The strategy {name} cannot be made ({error}); correct its parameters.") from None
+        raise DesiderataError(cannot_be_made(f"The strategy {name}", error)) from None

@@ -51,8 +51,8 @@ def train_adapter(
     images: Sequence[TrainingImage],
     seed: int,
     *,
+    silent: float,
     recipe: Recipe = MOJI_ADAPTER,
-    silent: float = DROP,
     running: Running = AS_USUAL,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
@@ -64,8 +64,9 @@ def train_adapter(
         tower: The picture tower that it reads; see `picture_tower`.
         images: Pictures with captions, many and various; latents and embeddings are computed once.
         seed: Seeds everything that is drawn.
+        silent: Share of pictures shown with their reference and without their caption, at most 1 - 2 `DROP`; `DROP`
+            as published, `MOJI_SILENT` where captions say all that there is.
         recipe: What makes the result what it is.
-        silent: Share of pictures shown with their reference and without their caption, at most 1 - 2 `DROP`.
         running: How it is run; previews are not made.
         checkpoint: As for `Trainer.train`.
         progress: As for `Trainer.train`.

@@ -139,6 +139,16 @@ class IPAdapter:
             add_content(digest, path)
         return key_of(self.name, adapter=digest.hexdigest(), scale=self.scale)
 
+    def applied(self) -> str:
+        """Return a key of what `apply` reads beside what was learnt: the adapter's weights, and the scale.
+
+        Raises:
+            DesiderataError: There is no such adapter.
+        """
+        digest = hashlib.sha256()
+        add_content(digest, self._file())
+        return key_of(self.name, adapter=digest.hexdigest(), scale=self.scale)
+
     def _file(self) -> Path:
         """Return the adapter's file, fetched from the hub where it is not in a directory.
 
