@@ -1,7 +1,9 @@
 """What a newcomer waits for: the measurement itself."""
 
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,27 @@ def test_a_programs_memory_and_time_are_its_own():
 def test_a_program_that_fails_is_named():
     with pytest.raises(DesiderataError, match="`desiderata demo` ended with status 3"):
         product._child((sys.executable, "-c", "raise SystemExit(3)", "demo"))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes where Linux shows them")
+def test_what_a_program_started_ends_with_the_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    inner = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+
+    def stopped(*_: object) -> None:
+        while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        product._said([sys.executable, "-c", outer])
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    for _ in range(500):
+        if not state.exists() or state.read_text().split()[2] == "Z":  # ended, and nobody has asked how
+            return
+        time.sleep(0.01)
+    pytest.fail("it goes on alone")
 
 
 def test_figures_are_written_raw_and_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -89,8 +90,7 @@ def _help() -> dict[str, float]:
 def _scenes() -> dict[str, float]:
     # In a program of its own, so that the first scenes pay for the artwork.
     code = "import json; from desiderata.bench.product import scene_rates; print(json.dumps(scene_rates()))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return json.loads(run.stdout)
+    return json.loads(_said([sys.executable, "-c", code]))
 
 
 def scene_rates(n: int = SCENES) -> dict[str, float]:
@@ -141,8 +141,8 @@ print(json.dumps([run.returncode, run.stdout, seconds, used.ru_utime + used.ru_s
 
 def _child(call: Sequence[str]) -> dict[str, Any]:
     # What a program said and took; the memory is that of its largest process.
-    watched = subprocess.run([sys.executable, "-c", _WATCH, *call], capture_output=True, text=True, check=True)
-    status, said, seconds, processor_seconds, memory = json.loads(watched.stdout)
+    watched = _said([sys.executable, "-c", _WATCH, *call])
+    status, said, seconds, processor_seconds, memory = json.loads(watched)
     if status:
         raise DesiderataError(f"`desiderata {call[3]}` ended with status {status}: run it by itself.")
     return {
@@ -151,6 +151,23 @@ def _child(call: Sequence[str]) -> dict[str, Any]:
         "processor_seconds": processor_seconds,
         "resident_mebibytes": memory / (2**20 if sys.platform == "darwin" else 2**10),
     }
+
+
+def _said(call: Sequence[str]) -> str:
+    """Return what a program printed; whatever ends this one meanwhile ends all that that has started, too.
+
+    Raises:
+        CalledProcessError: It failed.
+    """
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            said = process.communicate()[0]
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, call)
+    return said
 
 
 def _figure(value: Any) -> str:
