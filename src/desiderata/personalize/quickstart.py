@@ -129,8 +129,6 @@ def new_campaign(
 
 
 def _plain(names: str | Sequence[str], kind: str) -> str | list[str]:
-    return (
-        names
-        if isinstance(names, str)
-        else [as_template(one, kind) if isinstance(one, str) else one for one in names]
-    )
+    if isinstance(names, str):
+        return names
+    return [as_template(one, kind) if isinstance(one, str) else one for one in names]
