@@ -282,6 +282,8 @@ def test_an_archive_that_runs_dry_is_skipped_with_its_reason(run: Path, archive:
     assert f"  1 query ({queries[0].id}): All 15 pictures of the archive are in the campaign already\n" in shown
     assert f"  9 queries ({', '.join(one.id for one in (queries * 3)[:5])} and 4 more): {OTHER_CLASS} blue\n" in shown
     assert "With --any-class" in shown
+    show_skipped({f"{OTHER_CLASS} blue": queries}, but=[one.id for one in queries])
+    assert capsys.readouterr().out == "", "it was said when it happened"
 
 
 def test_the_moji_world_with_its_own_oracle(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):

@@ -329,6 +329,12 @@ def test_what_eq_10_has_no_eye_for_is_said(
     told = taught.after_all(campaign, Path("run"))
     assert "To go on all the same" in told[-1]
     assert [says in line for line in told[:-1]] == [True] * bool(says)
+    begun = replace(end, directions=[replace(one, share=0.1) for one in end.directions])
+    monkeypatch.setattr(looking, "choices", lambda _: [begun, replace(end, directions=directions)])
+    later = taught.after_all(campaign, Path("run"))
+    assert ("did less in the beginning" in later[0]) == (shares[0] == 1 and trainer == "dreambooth")
+    campaign.config = replace(campaign.config, subject={**campaign.config.subject, "kind": "style"})
+    assert ("'a dog in <subject>'" in taught.after_all(campaign, Path("run"))[0]) == (not any(shares))
 
 
 def test_a_report_tells_no_command_that_is_refused(call: Call):
