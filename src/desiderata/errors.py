@@ -11,6 +11,13 @@ class DesiderataError(Exception):
     """
 
 
+class Damaged(DesiderataError):
+    """The content of a file that was written by this library is not what was written.
+
+    Whoever knows the file catches it, and names it or does without.
+    """
+
+
 def cannot_be_made(what: str, error: TypeError) -> str:
     """Return what to say where a part was given settings by name, and takes no such ones.
 

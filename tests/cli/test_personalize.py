@@ -671,6 +671,20 @@ def test_weights_of_rounds_that_nobody_wants_may_be_deleted(call: Call):
     assert call("personalize", "report", "run")[0] == 0
 
 
+def test_damaged_weights_are_named_and_nothing_else_needs_them(call: Call):
+    assert call(*made("--strategy", "random"))[0] == 0
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    last = Path("run/rounds/001.safetensors")
+    last.write_bytes(last.read_bytes()[:-8])
+    for line in (["sample", "run", "a <subject>"], ["export", "run", "out"], ["run", "run", "--rounds", "2"]):
+        status, said = call("personalize", *line)
+        assert status == 2
+        assert re.search(r"round 1 in .*run are damaged: put rounds/001.safetensors back", said["error"]), line
+    assert call("personalize", "report", "run")[0] == 0
+    assert call("personalize", "status", "run")[0] == 0
+    assert call("personalize", "sample", "run", "a <subject>", "--round", "0")[0] == 0
+
+
 def test_picking_none_may_be_stopped_too(call: Call, monkeypatch: pytest.MonkeyPatch):
     assert call(*made("--strategy", "human"))[0] == 0
     first = call("personalize", "run", "run")[1]["open"][0]["pictures"][0]

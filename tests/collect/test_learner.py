@@ -14,7 +14,7 @@ from desiderata.campaign.records import Proposal, Query
 from desiderata.collect.data import LabelledSet
 from desiderata.collect.learner import CollectLearner
 from desiderata.collect.state import CollectState
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged, DesiderataError
 
 
 def picture(label: int, rng: np.random.Generator) -> Image.Image:
@@ -157,7 +157,7 @@ def test_damaged_weights_are_one_sentence_and_leave_the_learner_as_it_was(damage
     made = learner()
     made.fit([], np.random.default_rng(0))
     weights, figures = made.save(), made.evaluate()
-    with pytest.raises(DesiderataError, match=r"weights of this campaign are damaged.*\.$"):
+    with pytest.raises(Damaged, match=r"weights are damaged.*\.$"):
         made.load(damage(weights), [])
     assert (made.save(), made.evaluate()) == (weights, figures)
 

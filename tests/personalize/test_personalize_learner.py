@@ -26,7 +26,7 @@ from quick_parts import (
 from desiderata.campaign.blobs import FolderBlobs, MemoryBlobs
 from desiderata.campaign.learner import Example
 from desiderata.campaign.records import Answer, Exchange, Proposal, Query
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged, DesiderataError
 from desiderata.personalize.measurement import Measurement
 from desiderata.personalize.pictures import find_references, keep_references, read_references, square
 from desiderata.personalize.subject import Subject
@@ -147,6 +147,17 @@ def test_campaigns_share_what_is_the_same(tmp_path: Path, lessons: list[int]):
     assert alone.save() == first.save(), "a memo changes nothing"
 
 
+def test_what_is_damaged_in_a_memo_is_learnt_once_more(tmp_path: Path, lessons: list[int]):
+    memo = FolderBlobs(tmp_path)
+    first, second = learner(memo=memo), learner(memo=memo)
+    first.fit([], RNG)
+    (file,) = (tmp_path / "weights").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    second.fit([], RNG)
+    assert (lessons, file.read_bytes(), second.save()) == ([1, 2] * 2, whole, first.save())
+
+
 def test_half_precision_through_a_memo(tmp_path: Path):
     memo = FolderBlobs(tmp_path)
     first, second = learner(memo=memo, half=True), learner(memo=memo, half=True)
@@ -210,6 +221,11 @@ def test_test_pictures_are_drawn_once(tmp_path: Path):
     embedded = again.encoder.embedded
     assert again.evaluate() == figures
     assert again.encoder.embedded == embedded
+    features = tmp_path / f"{again.test_folder}.safetensors"
+    whole_file = features.read_bytes()
+    features.write_bytes(whole_file[:-5])
+    assert again.evaluate() == figures, "of pictures that are there everything can be worked out again"
+    assert (features.read_bytes(), len(again.teacher.base.drawn)) == (whole_file, 4)
 
 
 def test_candidates_that_were_drawn_before_a_kill_are_not_drawn_again(tmp_path: Path):
@@ -314,7 +330,7 @@ def test_weights_of_something_else_are_refused():
     with pytest.raises(DesiderataError, match="has learnt with lora so far"):
         learner().load(pack(tensors, {**said, "trainer": "lora"}), [])
     for damaged in (made.save()[:-1], b"", b"nothing of the kind", made.save()[:40]):
-        with pytest.raises(DesiderataError, match="is damaged"):
+        with pytest.raises(Damaged, match="is damaged"):
             learner().load(damaged, [])
     assert about(BytesIO(made.save()))["key"] == made.teacher.key
 

@@ -108,5 +108,10 @@ class Learner(Protocol[StateT_co]):
         ...
 
     def load(self, weights: bytes, examples: Sequence[Example]) -> None:
-        """Stand where `fit` on the same `examples` stood when `save` returned `weights`, to the last bit."""
+        """Stand where `fit` on the same `examples` stood when `save` returned `weights`, to the last bit.
+
+        Raises:
+            Damaged: They are not whole.
+            DesiderataError: They are those of something else.
+        """
         ...

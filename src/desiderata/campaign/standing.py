@@ -9,9 +9,10 @@ from desiderata.campaign import holding, recall
 from desiderata.campaign.config import Config, build
 from desiderata.campaign.known import Known
 from desiderata.campaign.learner import Learner
+from desiderata.campaign.recorded import StoreError, weights_name
 from desiderata.campaign.records import Strategy
 from desiderata.campaign.store import Store
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged, DesiderataError
 from desiderata.randomness import stream
 
 UNFINISHED = -2
@@ -91,6 +92,13 @@ class Standing(Known):
             number = self._closed() if number == UNFINISHED else number
         if number not in {self._at, UNFINISHED} and number >= 0:
             said = recall.Said.of(self.store, number)
-            learner.load(self.store.weights(number), recall.examples(self.store, said, self._vectors()))
+            weights, examples = self.store.weights(number), recall.examples(self.store, said, self._vectors())
+            try:
+                learner.load(weights, examples)
+            except Damaged as error:
+                raise StoreError(
+                    f"The weights of round {number} in the run at {self.path} are damaged: put {weights_name(number)} "
+                    "back from a copy, or use another round. To go on, those of the last round are needed."
+                ) from error
             self._at = number
         return learner

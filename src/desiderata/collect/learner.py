@@ -16,7 +16,7 @@ from desiderata.campaign.records import Exchange, Features
 from desiderata.collect.classifier import HeadClassifier
 from desiderata.collect.data import LabelledSet
 from desiderata.collect.state import CollectState
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged, DesiderataError
 
 if TYPE_CHECKING:
     from desiderata.foundation.encoder import Encoder
@@ -187,15 +187,13 @@ class CollectLearner:
         """Stand where `fit` on the same `examples` stood when `save` returned `weights`, to the last bit.
 
         Raises:
-            DesiderataError: The weights are those of another head, or damaged.
+            Damaged: The weights are not whole.
+            DesiderataError: They are those of another head.
         """
         try:
             restore_head(self.head, weights, self.initial.features.shape[1], len(self.classes))
-        except DamagedWeights as error:
-            raise DesiderataError(
-                "The weights of this campaign are damaged: put back the files of its folder rounds from a copy, or "
-                "make the campaign again."
-            ) from error
+        except Damaged:
+            raise
         except DesiderataError as error:
             raise DesiderataError(
                 "The weights of this campaign are those of another head: put campaign.toml back."
@@ -214,10 +212,6 @@ class CollectLearner:
         return float(np.mean(self.head.predict(features) == labels))
 
 
-class DamagedWeights(DesiderataError):
-    """What should be the weights of a head are not."""
-
-
 def restore_head(head: HeadClassifier, weights: bytes, dim: int, n_classes: int) -> None:
     """Put a head where `CollectLearner.save` found it.
 
@@ -228,7 +222,7 @@ def restore_head(head: HeadClassifier, weights: bytes, dim: int, n_classes: int)
         n_classes: How many classes there are.
 
     Raises:
-        DamagedWeights: They are no weights.
+        Damaged: They are no weights.
         DesiderataError: They are those of another head.
     """
     try:
@@ -236,9 +230,9 @@ def restore_head(head: HeadClassifier, weights: bytes, dim: int, n_classes: int)
         theta = tensors["theta"]
         gradient_norm, n_iter = float(tensors["gradient_norm"][0]), int(tensors["steps"][0])
     except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise DamagedWeights("The weights are damaged: put them back from a copy.") from error
+        raise Damaged("The weights are damaged: put them back from a copy.") from error
     if not np.isfinite(theta).all():
-        raise DamagedWeights("Weights are damaged, because not all of them are numbers: put them back from a copy.")
+        raise Damaged("Weights are damaged, because not all of them are numbers: put them back from a copy.")
     head.restore(theta, dim, np.arange(n_classes), gradient_norm=gradient_norm, n_iter=n_iter)
 
 

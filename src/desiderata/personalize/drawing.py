@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.images import read_image, to_png
+from desiderata.errors import Damaged
 from desiderata.personalize.tensors import pack, unpack
 
 if TYPE_CHECKING:  # pictures that are kept are looked at without them
@@ -105,9 +107,10 @@ class Easel:
 
         about = {"encoder": encoder.name, "key": self.key, "pictures": [one.name for one in wanted]}
         if content := kept(self.shelf, name):
-            tensors, said = unpack(content)
-            if said == about:
-                return tensors["features"].numpy(), tensors["usable"].numpy()
+            with suppress(Damaged):  # what is kept of pictures that are there is worked out once more
+                tensors, said = unpack(content)
+                if said == about:
+                    return tensors["features"].numpy(), tensors["usable"].numpy()
         pictures = self.draw(wanted, report)
         usable = np.array([picture is not None for picture in pictures], dtype=bool)
         features = np.zeros((len(pictures), encoder.dim))

@@ -196,7 +196,8 @@ class PersonalizeLearner:
         """Stand where `fit` on the same `examples` stood when `save` returned `weights`, to the last bit.
 
         Raises:
-            DesiderataError: They are damaged, or were learnt from another base model or by another trainer.
+            Damaged: They are not whole.
+            DesiderataError: They were learnt from another base model or by another trainer.
         """
         self.teacher.load(weights)
         self._take(examples)

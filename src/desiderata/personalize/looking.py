@@ -9,7 +9,7 @@ from desiderata.campaign.blobs import Blobs
 from desiderata.campaign.loop import Campaign
 from desiderata.campaign.recorded import WeightsGone
 from desiderata.campaign.records import Answer, Query
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged, DesiderataError
 from desiderata.personalize.measurement import Measurement, measured_folder
 from desiderata.personalize.selection import Selection, selections
 from desiderata.personalize.subject import Subject
@@ -76,7 +76,7 @@ def _measured(campaign: Campaign, number: int, learnt: int) -> str:
     try:
         with campaign.store.reading_weights(number) as file:
             return measured_folder(learnt, about(file)["key"])
-    except WeightsGone:  # removed by somebody who is short of room
+    except (WeightsGone, Damaged):  # the first, where somebody is short of room
         # Features are written once all pictures are there, which those of a pick that was taken back may not be.
         kept = campaign.path.glob(f"{measured_folder(learnt, '*')}.safetensors") if campaign.path else []
         found = list(kept)

@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from desiderata.campaign.blobs import Blobs, FolderBlobs
 from desiderata.campaign.images import digest_of
 from desiderata.claims import claimed
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged, DesiderataError
 from desiderata.foundation.device import memory_for
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.registry import content_key
@@ -100,8 +100,9 @@ class Teacher:
             return
         name = f"weights/{key}.safetensors"
         if self.memo and (content := kept(self.memo, name)):
-            self._stand(key, unpack(content)[0])
-            return
+            with suppress(Damaged):  # then it is learnt once more
+                self._stand(key, unpack(content)[0])
+                return
         self._personalised = None  # gigabytes that nothing draws with while something else is learnt
         report, seed = self.report("Learning"), self._training_seed
         with self._claim() as alone:
@@ -173,7 +174,8 @@ class Teacher:
         """Stand where `teach` stood when `save` returned `weights`, to the last bit.
 
         Raises:
-            DesiderataError: They are damaged, or were learnt from another base model or by another trainer.
+            Damaged: They are not whole.
+            DesiderataError: They were learnt from another base model or by another trainer.
         """
         learnt, about = unpack(weights)
         if about["base"] != self.base_key and about["base"] != self._earlier_key:  # which takes long

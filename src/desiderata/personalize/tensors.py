@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from desiderata.errors import DesiderataError
+from desiderata.errors import Damaged
 
 if TYPE_CHECKING:  # what is said of tensors is read without torch
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # what is said of tensors is read without torch
 HEADER = 100_000_000
 """Bytes that safetensors allows for what is said of tensors."""
 
-DAMAGED = "A file of tensors in this campaign is damaged: put its folder `rounds` back from a copy, or start again."
+DAMAGED = "A file of tensors is damaged: put it back from a copy."
 
 
 def pack(tensors: Mapping[str, "torch.Tensor"], said: Mapping[str, Any]) -> bytes:
@@ -37,21 +37,21 @@ def about(file: BinaryIO) -> dict[str, Any]:
     """Return the plain values alone that `pack` was given, and read no more of a file, which may have gigabytes.
 
     Raises:
-        DesiderataError: It is damaged, or was not written by `pack`.
+        Damaged: It is damaged, or was not written by `pack`.
     """
     length = int.from_bytes(file.read(8), "little")
     content = file.read(min(length, HEADER))
     try:
         return json.loads(json.loads(content)["__metadata__"]["desiderata"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DesiderataError(DAMAGED) from error
+        raise Damaged(DAMAGED) from error
 
 
 def unpack(content: bytes) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     """Return what `pack` was given.
 
     Raises:
-        DesiderataError: The content is damaged, or was not written by `pack`.
+        Damaged: The content is damaged, or was not written by `pack`.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -60,4 +60,4 @@ def unpack(content: bytes) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     try:
         return load(content), said
     except SafetensorError as error:
-        raise DesiderataError(DAMAGED) from error
+        raise Damaged(DAMAGED) from error
