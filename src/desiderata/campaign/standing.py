@@ -97,8 +97,9 @@ class Standing(Known):
                 learner.load(weights, examples)
             except Damaged as error:
                 raise StoreError(
-                    f"The weights of round {number} in the run at {self.path} are damaged: put {weights_name(number)} "
-                    "back from a copy, or use another round. To go on, those of the last round are needed."
+                    f"The weights of round {number} in the run at {self.path} are damaged: put "
+                    f"{weights_name(number)} back from a copy, or use another round. To go on, those of the last "
+                    "round are needed."
                 ) from error
             self._at = number
         return learner
