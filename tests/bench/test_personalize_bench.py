@@ -352,6 +352,16 @@ def test_the_tables_tell_changes_against_dreambooth():
     assert "1 object (crab), 2 seeds." in text
 
 
+def test_what_ties_decide_is_counted():
+    def chosen(places: int, changed: int, stopped: str = "") -> dict:
+        return {"tie_places": places, "tie_changed": changed, "stopped": stopped}
+
+    rounds = ([chosen(2, 1), chosen(3, 0)], [chosen(0, 0), chosen(3, 3, "It is undecided about no sentence.")])
+    cells = [{**cell, "chosen": one} for cell, one in zip(CELLS[2:], rounds, strict=True)]
+    assert "| object | Uncertainty + Balance | 3 | 2 (5) | 1 (1) |" in tables([*CELLS[:2], *cells])
+    assert "What ties decide" not in tables(CELLS)
+
+
 def test_what_has_fewer_runs_is_compared_over_these():
     text = tables([*CELLS, result("random", 101, (0.30, 0.70, 0.2), (0.33, 0.63, 0.1))])
     assert "| Random | 1 | 0.330 (+10.0 %) | 0.630 (-10.0 %) | 0.100 (-50.0 %) |" in text

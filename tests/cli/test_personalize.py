@@ -31,6 +31,7 @@ from desiderata.personalize.learner import PersonalizeLearner
 from desiderata.personalize.looking import measured_pictures
 from desiderata.personalize.recipes import TRAINERS
 from desiderata.personalize.strategies import STRATEGIES
+from desiderata.personalize.uncertainty import appraise
 
 Call = Callable[..., tuple[int, dict]]
 Capture = pytest.CaptureFixture[str]
@@ -178,6 +179,10 @@ def test_a_new_run_that_is_stopped_goes_on_with_the_same_command(
     ):
         status, said = call(*without(made(flag, value), "--class-pictures" if "class" in flag else ""))
         assert (status, f"with another {named}:" in said["error"]) == (2, True), flag
+    for flag in ("--class-pictures", "--anchors", "--test", "--k", "--encoder"):
+        status, said = call(*without(made(), flag))
+        named = "--strategy" if flag == "--k" else flag
+        assert (status, f"with another {named}:" in said["error"]) == (2, True), f"{flag} is left out"
     assert call(*made("--gradient-checkpointing", "--batch", "2"))[0] == 0, "which changes nothing of what is learnt"
     begun = Campaign.open("run")
     assert (begun.config.trainer["gradient_checkpointing"], begun.config.generator["batch"]) == (True, 2)
@@ -806,6 +811,30 @@ def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, 
     assert call("personalize", "sample", "run", "a <subject> in the snow", "-n", "1", "--sheet", "none.png")[0] == 0
     with Image.open("none.png") as page:
         assert np.asarray(page)[40:].min() == 255, "the place of a picture that was blacked out is free"
+
+
+def test_blacked_out_pictures_of_every_kind_are_told(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    instant(monkeypatch, Painter(blanks=("photo of a toy", "snow", TEST[0].format("sks toy"))))
+    assert call(*made("--strategy", "clip-feedback"))[0] == 0
+    assert call("personalize", "run", "run", "--rounds", "1")[0] == 0
+    told = "left out: 1 class picture, 4 test pictures, 3 pictures to choose from.\n"
+    for line in (["status", "run"], ["run", "run", "--rounds", "1"]):
+        assert main(["personalize", *line]) == 0
+        assert told in capsys.readouterr().out, line
+    assert call("personalize", "report", "run")[0] == 0
+    assert "class picture blacked out by the safety checker, and not learnt" in Path("run/report.html").read_text()
+
+
+@pytest.mark.parametrize(("strategy", "plain"), [("human-balance", "human"), ("random-balance", "random")])
+def test_that_choices_weigh_nothing_is_told(
+    strategy: str, plain: str, call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("desiderata.personalize.choosing.appraise", lambda *a: replace(appraise(*a), openness=0.0))
+    assert call(*made("--strategy", strategy))[0] == 0
+    assert main(["personalize", "run", "run", "--rounds", "1"]) == 0
+    told = "In round 1 no sentence was undecided, so that what is chosen there counts 0 and teaches nothing (balance)"
+    out = capsys.readouterr().out
+    assert (told in out, f"--strategy {plain} counts it fully" in out) == (True, True)
 
 
 def test_a_report_is_written(call: Call):

@@ -263,7 +263,7 @@ def test_what_the_safety_checker_blanks_is_counted_and_excluded():
     assert (figures["pictures"], figures["blanked"]) == (2, 2)
     made = learner(generator=Painter(blanks=("toy",)))
     made.fit([], RNG)
-    assert made.evaluate() == {"full_weight_steps": 2, "pictures": 0, "blanked": 4}
+    assert made.evaluate() == {"full_weight_steps": 2, "class_blanked": 2, "pictures": 0, "blanked": 4}
 
 
 def test_the_figures_are_those_of_the_paper():

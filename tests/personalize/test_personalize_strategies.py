@@ -103,8 +103,7 @@ def test_where_no_direction_is_left_nothing_is_drawn(name: str):
 def test_where_everything_is_blanked_it_says_so(name: str):
     room = Room(blanked=1.0)
     assert propose(name, room) == []
-    by_entropy = "undecided" in room.noted[0].stopped
-    assert by_entropy if "uncertainty" in name or "equal" in name else room.noted[0].stopped == ALL_BLANKED
+    assert room.noted[0].stopped == ALL_BLANKED, "which is no Eq. 10"
     assert room.noted[0].blanked == 9 * room.drawn[0]
 
 
@@ -256,6 +255,15 @@ def test_a_lower_rate_is_asked_for_while_too_much_is_overfitted():
     assert set(lost.found.shares) == {1.0}
     assert propose("uncertainty", Room(bias=-50.0)) == []
     assert len(propose("dreambooth-lower-rate", lost)) == 1
+
+
+def test_a_stop_tells_how_many_pictures_were_blanked():
+    some, none = Room(blanked=0.3, bias=50.0), Room(bias=50.0)
+    for room in (some, none):
+        assert propose("uncertainty", room) == []
+    n = int((~some.whole.usable).sum())
+    assert some.noted[0].stopped.endswith(f"The safety checker blacked out {n} of 90 pictures, which count nowhere.")
+    assert none.noted[0].stopped.endswith("(GAL, Eq. 10).")
 
 
 def test_pictures_may_be_compared_without_the_placeholder():

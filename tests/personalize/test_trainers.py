@@ -506,6 +506,9 @@ class TestWhatIsRefused:
             TextualInversion("<sks>", " ", recipe=recipe).train(base, references(), 0)
         with pytest.raises(DesiderataError, match="vectors is 0"):
             TextualInversion("<sks>", "cat", 0)
+        for word in ("", " "):
+            with pytest.raises(DesiderataError, match="without blanks"):
+                TextualInversion(word, "cat")
 
     def test_ranks(self):
         with pytest.raises(DesiderataError, match="rank is 0"):

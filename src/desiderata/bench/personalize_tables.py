@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from desiderata.bench import personalize_ties
 from desiderata.bench.personalize_results import BASELINE, KINDS, SIMULATED, Results, Table, by_variant, name_of
 from desiderata.bench.personalize_task import COMPARATORS, FOLLOWED, FOLLOWING
 from desiderata.bench.summary import FEWEST
@@ -92,6 +93,9 @@ def tables(results: Results) -> str:
             parts += [f"{_count(len(table.subjects), kind)} ({', '.join(table.subjects)}), {_seeds(table)}."]
     if controls := controls_table(results):
         parts += ["## Against the controls", ABOUT_CONTROLS, controls]
+    if ties := personalize_ties.ties_rows(results):
+        head = ["kind", "strategy", "rounds", "by the rule (places)", "otherwise (sentences)"]
+        parts += ["## What ties decide", personalize_ties.ABOUT, markdown(head, ties)]
     parts += ["## What the judge sees, and what it took", ABOUT_SEEN]
     for kind in KINDS:
         table = Table(results, kind)

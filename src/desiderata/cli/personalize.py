@@ -12,6 +12,7 @@ from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, to
 from desiderata.cli.personalize_new import NAMES, new
 from desiderata.cli.personalize_pick import cells_picked, files_picked, how_to_pick, open_queries, write_candidates
 from desiderata.cli.personalize_use import export, report, sample
+from desiderata.cli.remarks import remarks
 from desiderata.cli.taught import (
     ROUNDS,
     TaughtRun,
@@ -79,6 +80,8 @@ def run_(
         )
         return
     show_rounds(campaign)
+    for line in remarks(campaign):
+        print(line)
     if still_open:
         _show_open(campaign, run, still_open)
     elif why:
@@ -179,6 +182,8 @@ def status(run: TaughtRun, json: AsJson = False) -> None:
         show_rounds(campaign)
         if origin := origin_words(campaign):
             print(origin)
+        for line in remarks(campaign):
+            print(line)
         if undone := taken_back(campaign):
             print(f"Taken back before it was learnt: {count(undone, 'picture')}.")
     else:

@@ -11,6 +11,9 @@ from desiderata.errors import DesiderataError
 RUNNING = "gradient_checkpointing"
 """The setting of a trainer that changes what it takes, and nothing of what is learnt."""
 
+TURNED = ("steps", "learning_rate", "class_pictures", "prior", "adapter")
+"""Settings of a trainer that options give."""
+
 AT_A_TIME = "batch"
 """That of a generator, which changes nothing of what is drawn but by rounding."""
 
@@ -66,30 +69,38 @@ def _with_less_memory(run: Path, config: "Config", wanted: dict[str, Any]) -> No
 
 
 def _changed(config: "Config", images: Path, wanted: dict[str, Any]) -> str:
-    """Return what was asked for otherwise when a run was begun; empty if nothing was."""
-    from desiderata.foundation.registry import lasting
+    """Return what was asked for otherwise when a run was begun; empty if nothing was.
 
-    taught = {key: value for key, value in wanted["trainer"].items() if key != RUNNING}
-    turned = {key: ("--trainer" if key == "name" else f"--{key.replace('_', '-')}") for key in taught}
-    classes: Path | None = wanted["class_images"]
-    encoder, second = (wanted[name] and lasting(wanted[name]) for name in ("encoder", "second_encoder"))
+    An option that is not said stands for its usual value: leaving one out is a change, too.
+    """
+    from desiderata.foundation.registry import lasting
+    from desiderata.personalize.quickstart import usual
+    from desiderata.personalize.recipes import default_trainer
+
+    model, classes = lasting(wanted["generator"]["name"]), wanted["class_images"]
+    unsaid = usual(model)
+    taught = {**default_trainer(wanted["trainer"]["name"], wanted["kind"], model), **wanted["trainer"]}
+    if classes:
+        taught.pop("class_pictures", None)
+    second = wanted["second_encoder"]
     begun = {
         "--images": (config.world.get("images"), str(images.resolve())),
         "--subject": (config.subject.get("word"), wanted["subject"]),
         "--setting": (config.subject.get("settings"), wanted["setting"]),
         "--kind": (config.subject.get("kind"), wanted["kind"]),
         "--placeholder": (config.subject.get("placeholder"), wanted["placeholder"]),
-        "--model": (config.generator.get("name"), lasting(wanted["generator"]["name"])),
+        "--model": (config.generator.get("name"), model),
         "--device": (config.generator.get("device"), wanted["generator"].get("device")),
         "--precision": (config.generator.get("precision"), wanted["generator"].get("precision")),
         "--class-images": (config.world.get("class_images"), classes and str(classes.resolve())),
-        "--encoder": (config.encoder, encoder),
-        "--second-encoder": (config.prompts.get("second_encoder"), second),
+        "--encoder": (config.encoder, lasting(wanted["encoder"] or unsaid["encoder"])),
+        "--second-encoder": (config.prompts.get("second_encoder"), second and lasting(second)),
         "--strategy": (dict(config.strategy), wanted["strategy"]),
-        **{turned[key]: (config.trainer.get(key), value) for key, value in taught.items()},
-        "--anchors": (config.prompts.get("anchors"), wanted["anchors"]),
-        "--test": (config.prompts.get("test"), wanted["test"]),
+        "--trainer": (config.trainer.get("name"), taught["name"]),
+        **{f"--{key.replace('_', '-')}": (config.trainer.get(key), taught.get(key)) for key in TURNED},
+        "--anchors": (config.prompts.get("anchors"), wanted["anchors"] or unsaid["anchors"]),
+        "--test": (config.prompts.get("test"), wanted["test"] or unsaid["test"]),
         "--pictures": (config.prompts.get("pictures"), wanted["pictures"]),
         "--seed": (config.seed, wanted["seed"]),
     }
-    return next((flag for flag, (was, now) in begun.items() if now is not None and was != now), "")
+    return next((flag for flag, (was, now) in begun.items() if was != now), "")

@@ -18,6 +18,7 @@ from desiderata.personalize.models import Models
 from desiderata.personalize.pictures import Reference, find_class, find_references, read_references
 from desiderata.personalize.state import PersonalizeState
 from desiderata.personalize.teaching import Progress
+from desiderata.personalize.trainers.words import check_new
 from desiderata.threads import use_physical_cores
 
 
@@ -49,7 +50,8 @@ def create(
         The campaign.
 
     Raises:
-        DesiderataError: Something named does not exist or cannot be used. Nothing is left at `path` then.
+        DesiderataError: Something named does not exist or cannot be used, and nothing is left at `path`; or learning
+            failed, and opening the run goes on with it.
     """
     check_free(path)
     asked = Asked.of(config)
@@ -62,6 +64,8 @@ def create(
     models = models or Models.of(config)
     references = read_references(asked.images, models.generator.size)
     learner = _learner(config, asked, references, models, FolderBlobs(path.absolute()), memo, progress)
+    if (word := getattr(asked.trainer, "placeholder", "")) and isinstance(word, str):
+        check_new(models.generator, word, getattr(asked.trainer, "vectors", 1))
     if learner.second:
         learner.second()  # one that cannot be loaded is better known now than after the first lesson
     return Campaign.create(path, learner=learner, strategy=asked.strategy, config=config, settle=settle)

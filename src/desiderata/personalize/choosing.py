@@ -73,7 +73,7 @@ class Choosing(ABC):
             return []
         candidates = state.candidates(self.drawn)
         found = appraise(candidates.to_anchor(self.placeholder), candidates.to_plain(), candidates.usable, self.rate)
-        stopped = self.stops(state, found)
+        stopped = self.stops(state, found) if found.usable.any() else ALL_BLANKED
         weights = [] if stopped else self.weights(state.round, found)
         picks = self.choose(candidates, found, rng)[: len(weights)]
         stopped = stopped or ("" if picks else ALL_BLANKED)
@@ -188,10 +188,12 @@ def by_entropy(found: Appraisal, k: int) -> str:
     about = f"about {undecided} of {len(found.entropies)} sentences" if undecided else "about no sentence"
     seen = found.usable.any(1)
     asked, copied = (int(((found.shares == share) & seen).sum()) for share in (0, 1))
+    blanked = int((~found.usable).sum())
+    left_out = f" The safety checker blacked out {blanked} of {found.usable.size} pictures, which count nowhere."
     return (
         f"It is undecided {about} whether to draw what is asked or what surrounds the references, draws {asked} "
         f"as asked and {copied} as in the references, and a round learns from {k} (GAL, Eq. 10)."
-    )
+    ) + left_out * bool(blanked)
 
 
 def check_count(name: str, value: object) -> None:

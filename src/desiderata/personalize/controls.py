@@ -33,9 +33,10 @@ class DreamBoothEqualSteps:
 
     The pictures that such a run adds weigh next to nothing, but take the place of references: with 5 references and 9
     added pictures hardly more than a third of what is drawn has full weight. Here as many pictures of no weight take
-    that place, and a step that draws nothing else is not taken at all: in batches of one this is DreamBooth, with the
-    same order of pictures, for as many steps as that run has of full weight. Nothing is asked; every round records
-    its number of additions and answers itself.
+    that place, and a step in which nothing has any weight is not taken at all: in batches of one this is DreamBooth,
+    with the same order of pictures, for as many steps as that run has of full weight. Where class pictures have a
+    weight of their own (`Recipe.prior` "full"), every step has some, and all are taken. Nothing is asked; every round
+    records its number of additions and answers itself.
 
     Args:
         k: Pictures that each round of such a run adds.

@@ -138,12 +138,15 @@ class PersonalizeLearner:
 
         Returns:
             The figures of `Measurement.figures`, and with a second encoder of `Measurement.likeness`;
-            `full_weight_steps`, how many steps' worth of training came from pictures of full weight; `pace`, the
+            `full_weight_steps`, how many steps' worth of training came from pictures of full weight; `class_blanked`,
+            how many class pictures the safety checker blacked out, which are not learnt, where it did; `pace`, the
             factor of the learning rate, where a strategy turned it; and of the choice that led here, where anything
             came of it and it was measured, `mean_entropy` and `openness` (Eq. 9).
         """
         weights = [image.weight for image in self.images]
         figures = {"full_weight_steps": self.teacher.full_weight_steps(weights)}
+        if blanked := self.teacher.class_blanked:
+            figures["class_blanked"] = float(blanked)
         if self._chosen:
             figures |= {name: self._evidence[name] for name in MEASURED_BEFORE if name in self._evidence}
         figures |= {"pace": self._pace} if self._paces or "steady" in self._evidence else {}

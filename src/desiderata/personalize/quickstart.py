@@ -25,6 +25,23 @@ SOLVER = "dpm-solver++"
 ENCODER = "clip-vit-b32"
 
 
+def usual(generator: str) -> dict[str, str]:
+    """Return what a campaign is judged and measured by, and may learn, where nobody says otherwise.
+
+    Args:
+        generator: Name of the base model.
+
+    Returns:
+        Its `encoder`, `anchors` and `test`.
+    """
+    drawn = generator in ENCODERS
+    return {
+        "encoder": ENCODERS.get(generator, ENCODER),
+        "anchors": "moji" if drawn else "authors",
+        "test": "moji" if drawn else "everyday",
+    }
+
+
 def new_campaign(
     path: str | Path,
     images: str | Path,
@@ -89,38 +106,39 @@ def new_campaign(
         The campaign, ready to ask.
 
     Raises:
-        DesiderataError: A folder or a name cannot be used. Nothing is left at `path` then.
+        DesiderataError: A folder or a name cannot be used, and nothing is left at `path`; or learning failed, and
+            opening the run goes on with it.
     """
     base: dict[str, Any] = {"name": generator} if isinstance(generator, str) else dict(generator)
-    drawn = base.get("name") in ENCODERS
     wanted = {"name": trainer} if isinstance(trainer, str) else dict(trainer)
     base["name"] = lasting(base.get("name", ""))
+    drawn, unsaid = base["name"] in ENCODERS, usual(base["name"])
     if "adapter" in wanted:
         wanted["adapter"] = lasting(wanted["adapter"])
-    usual = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
+    taught = default_trainer(wanted.get("name", "dreambooth"), kind, base["name"])
     if drawn and models is None and "precision" not in base and bfloat16_is_fast(base.get("device", "auto")):
         base = {"half": True, **base}
-        usual |= {"precision": "bfloat16"} if "precision" in usual else {}
-    if base.get("precision") == "bfloat16" and "precision" in usual:
-        usual["precision"] = "bfloat16"
+        taught |= {"precision": "bfloat16"} if "precision" in taught else {}
+    if base.get("precision") == "bfloat16" and "precision" in taught:
+        taught["precision"] = "bfloat16"
     if not drawn and models is None and not (Path(base["name"]) / SAMPLING).is_file():
         base = {"solver": SOLVER, **base}
     world = {"kind": "references", "images": str(Path(images).resolve())}
     if class_images is not None:
         world["class_images"] = str(Path(class_images).resolve())
-        usual.pop("class_pictures", None)
+        taught.pop("class_pictures", None)
     config = Config(
         seed=seed,
         half="personalize",
         world=world,
-        encoder=lasting(encoder or ENCODERS.get(base["name"], ENCODER)),
+        encoder=lasting(encoder or unsaid["encoder"]),
         generator=base,
         subject=Subject.of(subject, kind=kind, setting=setting, placeholder=placeholder).table(),
-        trainer=usual | wanted,
+        trainer=taught | wanted,
         strategy={"name": strategy} if isinstance(strategy, str) else dict(strategy),
         prompts={
-            "anchors": _plain(anchors if anchors is not None else "moji" if drawn else "authors", kind),
-            "test": _plain(test if test is not None else "moji" if drawn else "everyday", kind),
+            "anchors": _plain(unsaid["anchors"] if anchors is None else anchors, kind),
+            "test": _plain(unsaid["test"] if test is None else test, kind),
             "pictures": pictures,
             **({"second_encoder": lasting(second_encoder)} if second_encoder else {}),
         },

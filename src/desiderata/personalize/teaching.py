@@ -18,7 +18,7 @@ from desiderata.errors import Damaged, DesiderataError
 from desiderata.foundation.device import memory_for
 from desiderata.foundation.generator import Generator
 from desiderata.foundation.registry import content_key
-from desiderata.personalize.drawing import SEEDS, Easel, Report, Wanted, drawing_key, kept, key_of
+from desiderata.personalize.drawing import BLANKED, SEEDS, Easel, Report, Wanted, drawing_key, kept, key_of
 from desiderata.personalize.pictures import Reference
 from desiderata.personalize.recipes import ADAPTERS
 from desiderata.personalize.references import TrainingImage
@@ -195,6 +195,12 @@ class Teacher:
             )
         self._stand(about["key"], learnt)
 
+    @property
+    def class_blanked(self) -> int:
+        """How many of the class pictures that were drawn the safety checker blacked out, so that none learns them."""
+        drawn = self._class_pictures if isinstance(self._class_pictures, int) else 0
+        return sum(kept(self.shelf, _class_name(number) + BLANKED) is not None for number in range(drawn))
+
     def report(self, what: str) -> Report:
         """Return whom to tell how far `what` has come."""
         return lambda done, total: self.progress(what, done, total)
@@ -246,7 +252,7 @@ class Teacher:
         if not isinstance(given, int):
             return [TrainingImage(one.image, prompt) for one in given]
         seeds = stream(self._seed, "class pictures").integers(SEEDS, size=given).tolist()
-        wanted = [Wanted(f"class/{number:03d}", prompt, seed) for number, seed in enumerate(seeds)]
+        wanted = [Wanted(_class_name(number), prompt, seed) for number, seed in enumerate(seeds)]
         easel = Easel(lambda: self.base, drawing_key(self.base_key, self.base), self.shelf, self.memo)
         drawn = easel.draw(wanted, self.report("Drawing class pictures"))
         return [TrainingImage(picture, prompt) for picture in drawn if picture is not None]
@@ -284,3 +290,8 @@ class Teacher:
     @property
     def _folder(self) -> Path | None:
         return self.shelf.root if isinstance(self.shelf, FolderBlobs) else None
+
+
+def _class_name(number: int) -> str:
+    """Return the name of a class picture that was drawn, without its ending."""
+    return f"class/{number:03d}"

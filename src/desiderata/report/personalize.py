@@ -193,12 +193,14 @@ def _html(section: str, level: int = 2, **values: Any) -> str:
 
 
 def _left_out(campaign: Campaign) -> list[str]:
-    blanked = {one.number: int(one.metrics.get("blanked", 0)) for one in campaign.rounds}
+    tests = {one.number: int(one.metrics.get("blanked", 0)) for one in campaign.rounds}
     said = [
         f"Round {number}: {words.count(n, 'test picture')} blacked out by the safety checker, counted in no figure."
-        for number, n in blanked.items()
+        for number, n in tests.items()
         if n
     ]
+    if blanked := int(campaign.rounds[0].metrics.get("class_blanked", 0)):
+        said.insert(0, f"{words.count(blanked, 'class picture')} blacked out by the safety checker, and not learnt.")
     if undone := taken_back(campaign):
         said.append(f"Taken back before it was learnt: {words.count(undone, 'picture')}.")
     if not any("ovf" in one.metrics for one in campaign.rounds):

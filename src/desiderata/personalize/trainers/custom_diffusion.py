@@ -14,7 +14,7 @@ from desiderata.personalize.trainers.loop import Progress
 from desiderata.personalize.trainers.recipe import AS_USUAL, PUBLISHED_CUSTOM, Recipe, Running
 from desiderata.personalize.trainers.textual_inversion import new_rows
 from desiderata.personalize.trainers.trainer import check_learnt, key_of
-from desiderata.personalize.trainers.words import add_words, check_named
+from desiderata.personalize.trainers.words import add_words, check_named, check_word
 
 CROSS_ATTENTION = (".attn2.to_k.weight", ".attn2.to_v.weight")
 
@@ -38,6 +38,9 @@ class CustomDiffusion:
     recipe: Recipe = PUBLISHED_CUSTOM
     running: Running = AS_USUAL
     name = "custom-diffusion"
+
+    def __post_init__(self) -> None:
+        check_word(self.placeholder)
 
     def train(
         self,

@@ -13,7 +13,14 @@ from desiderata.personalize.trainers.lesson import Lesson, unet_predicts
 from desiderata.personalize.trainers.loop import Progress
 from desiderata.personalize.trainers.recipe import AS_USUAL, PUBLISHED_WORD, Recipe, Running
 from desiderata.personalize.trainers.trainer import check_learnt, key_of
-from desiderata.personalize.trainers.words import add_words, check_named, embedding_of, learn_words, save_words
+from desiderata.personalize.trainers.words import (
+    add_words,
+    check_named,
+    check_word,
+    embedding_of,
+    learn_words,
+    save_words,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class TextualInversion:
         running: How it is run.
 
     Raises:
-        DesiderataError: There would be no vector.
+        DesiderataError: There would be no vector, or the word is none.
     """
 
     placeholder: str
@@ -41,6 +48,7 @@ class TextualInversion:
     name = "textual-inversion"
 
     def __post_init__(self) -> None:
+        check_word(self.placeholder)
         if self.vectors < 1:
             raise DesiderataError(f"vectors is {self.vectors}: give at least 1.")
 

@@ -50,6 +50,39 @@ def embedding_of(generator: Generator, word: str) -> Tensor:
     return _embeddings(generator)[ids].detach().float().mean(0)
 
 
+def check_word(placeholder: str) -> None:
+    """Refuse what cannot be learnt as a word.
+
+    Raises:
+        DesiderataError: It is empty, or has blanks in it.
+    """
+    if not placeholder.strip() or any(character.isspace() for character in placeholder):
+        raise DesiderataError(f"The word to be learnt is {placeholder!r}: give one without blanks, such as <toy>.")
+
+
+def check_new(generator: Generator, placeholder: str, vectors: int = 1) -> list[str]:
+    """Refuse a word that a generator's tokenizer has already.
+
+    Args:
+        generator: Whose.
+        placeholder: The word.
+        vectors: How many tokens it is to stand for.
+
+    Returns:
+        The names of the tokens.
+
+    Raises:
+        DesiderataError: The tokenizer has a token of one of these names.
+    """
+    names = [placeholder, *(f"{placeholder}_{number}" for number in range(1, vectors))]
+    if set(names) & set(cast(Any, generator.tokenizer).get_vocab()):
+        raise DesiderataError(
+            f"The tokenizer of {generator.name} has a token {placeholder!r} already: give another word, such as "
+            f"<{placeholder.strip('<>')}-1>."
+        )
+    return names
+
+
 def add_words(generator: Generator, placeholder: str, rows: Tensor) -> list[int]:
     """Teach a generator's tokenizer and text encoder a new word, in place.
 
@@ -68,15 +101,9 @@ def add_words(generator: Generator, placeholder: str, rows: Tensor) -> list[int]
     from transformers import AddedToken
 
     tokenizer, encoder = cast(Any, generator.tokenizer), generator.text_encoder
-    names = [placeholder, *(f"{placeholder}_{number}" for number in range(1, len(rows)))]
-    if not placeholder.strip() or any(character.isspace() for character in placeholder):
-        raise DesiderataError(f"The word to be learnt is {placeholder!r}: give one without blanks, such as <toy>.")
-    tokens = [AddedToken(name, single_word=True, normalized=False) for name in names]
-    if set(names) & set(tokenizer.get_vocab()) or tokenizer.add_tokens(tokens) != len(names):
-        raise DesiderataError(
-            f"The tokenizer of {generator.name} has a token {placeholder!r} already: give another word, such as "
-            f"<{placeholder.strip('<>')}-1>."
-        )
+    check_word(placeholder)
+    names = check_new(generator, placeholder, len(rows))
+    tokenizer.add_tokens([AddedToken(name, single_word=True, normalized=False) for name in names])
     ids = cast("list[int]", tokenizer.convert_tokens_to_ids(names))
     if max(ids) >= len(_embeddings(generator)):
         with quiet(), torch.random.fork_rng([]):  # rows are drawn at first
