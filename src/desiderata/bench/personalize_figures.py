@@ -30,6 +30,8 @@ _COLOURS = {
     "random-equal-weight": "#56b4e9",
 }  # Okabe and Ito's palette
 _OTHER = "#009e73"
+_MARKERS = {BASELINE: "*", **dict(zip((*COMPARATORS, *PERFECT), "^DPsX", strict=True))}
+"""Of what shares a colour; all others have a circle."""
 _MUTED = "#bbbbbb"
 _HIGHLIGHTED = ("#0072b2", "#d55e00", "#009e73")
 """Of the directions with the highest entropies on the map."""
@@ -195,7 +197,7 @@ def _arm(axis: Axes, table: Table, strategy: str) -> Any:
     """
     rounds = range(table.rounds(strategy))
     x, y = ([_mean(table, strategy, figure, number) for number in rounds] for figure in ("img_aln", "txt_aln"))
-    marker = {COMPARATORS[0]: "^", COMPARATORS[1]: "D", COMPARATORS[2]: "P", BASELINE: "*"}.get(strategy, "o")
+    marker = _MARKERS.get(strategy, "o")
     (line,) = axis.plot(x, y, marker=marker, ms=9 if strategy == BASELINE else 4.5, **_line(strategy))
     for number in list(rounds)[1:]:
         axis.annotate(f"{number + 1}", (x[number], y[number]), (3, 3), textcoords="offset points", fontsize=7,
