@@ -284,8 +284,16 @@ def test_what_is_taken_back_while_it_is_learnt_is_said(
 def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Capture):
     assert call(*made("--k", "4"))[0] == 0
     assert "(GAL, Eq. 10)" in call("personalize", "run", "run")[1]["stopped"]
+    end = looking.stopped(Campaign.open("run"))
+    assert end is not None
+    undecided = sum(one.entropy > 0 for one in end.directions)
+    assert 0 < undecided < 4
     branch = "`desiderata personalize branch run NEW --round 0 --strategy"
-    ways = f"To go on all the same: {branch} human` lets you pick, and {branch} random` asks for sentences at random."
+    fewer = (
+        f"`desiderata personalize branch run NEW --round 0 --k {undecided}` asks about what it is undecided about, "
+    )
+    ways = f"To go on all the same: {fewer}{branch} human` lets you pick, and {branch} random` asks for sentences "
+    ways += "at random."
     capsys.readouterr()
     for words in (["run", "run"], ["status", "run"], ["ask", "run"]):
         assert main(["personalize", *words]) == 0
@@ -298,6 +306,8 @@ def test_a_run_that_eq_10_has_ended_says_how_to_go_on(call: Call, capsys: Captur
         assert said["error"].endswith(ways)
     assert call("personalize", "branch", "run", "other", "--round", "0", "--strategy", "random")[0] == 0
     assert len(call("personalize", "ask", "other")[1]["queries"]) == 4
+    assert call("personalize", "branch", "run", "few", "--round", "0", "--k", str(undecided))[0] == 0
+    assert len(call("personalize", "ask", "few")[1]["queries"]) == undecided
 
 
 @pytest.mark.parametrize(
@@ -799,6 +809,19 @@ def test_pictures_are_drawn_as_they_are_asked_for(call: Call, monkeypatch: pytes
     assert (said["steps"], said["guidance"]) == (None, None)
     assert call("personalize", "sample", "run", "<subject>", "-n", "1", "--steps", "7", "--guidance", "3")[0] == 0
     assert (said["steps"], said["guidance"]) == (7, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("a", "<subject>", "in", "the", "snow"), "“a” alone is no sentence: put each sentence in quotes"),
+        (("a <subject>", "--out", "sheet.png"), "--out is a folder, and sheet.png is called as a picture"),
+    ],
+)
+def test_what_is_typed_otherwise_than_meant_draws_nothing(words: tuple[str, ...], says: str, call: Call):
+    assert call(*made())[0] == 0
+    status, said = call("personalize", "sample", "run", *words)
+    assert (status, says in said["error"], Path("sheet.png").exists()) == (2, True, False)
 
 
 def test_pictures_that_are_blacked_out_are_counted(call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,6 @@
 """`desiderata personalize ask | tell | skip | undo`: a person brings pictures of what a generator asks about."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,7 +173,7 @@ def test_it_says_when_nothing_more_is_asked(call: Call, capsys: Capture):
 @pytest.mark.parametrize(
     ("strategy", "says"),
     [
-        ("human", "`desiderata personalize pick run`"),
+        ("human", "`desiderata personalize run run`"),
         ("dreambooth-lower-rate", "--strategy uncertainty` makes"),
     ],
 )
@@ -183,6 +184,24 @@ def test_a_run_that_asks_nobody_says_so(call: Call, strategy: str, says: str):
         status, said = call("personalize", *words)
         assert (status, says in said["error"]) == (2, True)
     assert Campaign.open("run").history() == before
+
+
+def test_who_picks_is_told_to_once_there_is_something_to_pick_from(call: Call):
+    made(call, "human")
+    for words in (["pick", "run"], ["pick", "run", "--none"]):
+        status, said = call("personalize", *words)
+        assert (status, said["error"]) == (
+            2,
+            "Nothing is drawn to pick from yet: `desiderata personalize run run` draws.",
+        )
+    picture = Path(call("personalize", "run", "run")[1]["open"][-1]["pictures"][0])
+    status, said = call("personalize", "tell", "run", "r001-q01", "new-7.png")
+    assert (status, "`desiderata personalize pick run`" in said["error"]) == (2, True)
+    status, said = call("personalize", "pick", "run", "99/99")
+    named = re.search(r"such as (\d\d)/(\d\d),", said["error"])
+    assert status == 2
+    assert named
+    assert [*picture.parent.parent.glob(f"{named[1]}-*/{named[2]}.png")], "one that there is"
 
 
 def test_pictures_that_are_known_are_not_told_again(call: Call):

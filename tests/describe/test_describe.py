@@ -15,7 +15,7 @@ from desiderata.describe.bank import SentenceBank, phrase_bank, read_captions, s
 from desiderata.describe.bridge import Bridge
 from desiderata.describe.decap import EXTRAS, DecapDecoder, load_decoder
 from desiderata.describe.pictures import describe_pictures, whole_words
-from desiderata.describe.template import ask_for, described, plain
+from desiderata.describe.template import ask_for, described, plain, with_article
 from desiderata.errors import DesiderataError
 from desiderata.worlds.moji import scene
 
@@ -243,3 +243,28 @@ def test_a_class_is_named_by_a_whole_word_only():
     find = whole_words(("cat", "fox", "ice cream"))
     assert find("Two Cats eat ice cream in a cathedral") == {"cat", "ice cream"}
     assert find("three foxes") == {"fox"}
+
+
+@pytest.mark.parametrize(
+    ("said", "nouns"),
+    [
+        (
+            "a",
+            [
+                "cat",
+                "unicorn",
+                "uniform",
+                "university",
+                "UFO",
+                "ukulele",
+                "used car",
+                "euro",
+                "one-way street",
+                "hut",
+            ],
+        ),
+        ("an", ["airplane", "owl", "Igloo", "umbrella", "uninhabited island", "urn", "hourglass", "onion", "usher"]),
+    ],
+)
+def test_articles_go_by_what_is_heard(said: str, nouns: list[str]):
+    assert [with_article(noun) for noun in nouns] == [f"{said} {noun}" for noun in nouns]

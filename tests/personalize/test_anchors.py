@@ -107,6 +107,14 @@ def test_a_placeholder_that_the_references_say_already_is_refused(placeholder: s
         Subject.of("toy", setting="on a red, wooden table", placeholder=placeholder)
 
 
+@pytest.mark.parametrize("word", ["a horse", "An owl", "the horse"])
+def test_an_article_is_no_part_of_a_subject(word: str):
+    with pytest.raises(DesiderataError, match=f"give the noun alone, '{word.split()[1]}'"):
+        Subject.of(word, setting="in the forest")
+    assert Subject.of("theremin", setting="in the forest").word == "theremin"
+    assert Subject.of("a mosaic style", kind="style", setting="a cat").word == "a mosaic style"
+
+
 def test_there_are_as_many_as_published_and_none_twice():
     for kinds in (*pools.POOLS.values(), *pools.TESTS.values()):
         for templates in kinds.values():

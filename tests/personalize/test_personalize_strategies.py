@@ -240,7 +240,7 @@ def test_a_lower_rate_is_asked_for_while_too_much_is_overfitted():
     assert not any(one.asked for one in room.noted[0].directions)
     few = Room()
     assert propose("dreambooth-lower-rate", few, share=share) == []
-    assert few.noted[0].stopped.startswith(f"{share:.0%} of its pictures show what surrounds the references")
+    assert few.noted[0].stopped.startswith(f"{share:.0%} of the pictures drawn to judge the rate by show")
     assert propose("dreambooth-lower-rate", Room(bias=50.0)) == [], "nothing is overfitted"
     dark = Room(blanked=1.0)
     assert propose("dreambooth-lower-rate", dark) == []

@@ -215,6 +215,11 @@ def test_the_headline_claims_no_more_than_its_interval():
     assert said(0.4) == f"{begins} So far, 40.0 % {shows}."
     halt = "Then it stopped by itself, and chose none of its own to learn from"
     assert said(0.4, stopped=True) == f"{begins} {halt}: 40.0 % {shows}."
+    style, rounds = (
+        Subject.of("mosaic style", kind="style", setting="a cat"),
+        [Round(0, 0, {"ovf": 0.4, "pictures": 9})],
+    )
+    assert "show what is in the references instead" in personalize_words.headline(style, 1, rounds)
     assert (
         said(0.4, 0.1) == f"{begins} Then it learnt from 3 pictures of its own: 10.0 % {shows}, after 40.0 % before."
     )

@@ -10,7 +10,14 @@ from desiderata.cli.branch import branch_taught, origin_json, origin_words
 from desiderata.cli.output import AsJson, command, count, round_json, show_json
 from desiderata.cli.personalize_converse import ask, bring_words, skip, tell, told_words, undo
 from desiderata.cli.personalize_new import NAMES, new
-from desiderata.cli.personalize_pick import cells_picked, files_picked, how_to_pick, open_queries, write_candidates
+from desiderata.cli.personalize_pick import (
+    cells_picked,
+    check_drawn,
+    files_picked,
+    how_to_pick,
+    open_queries,
+    write_candidates,
+)
 from desiderata.cli.personalize_use import export, report, sample
 from desiderata.cli.remarks import remarks
 from desiderata.cli.taught import (
@@ -116,6 +123,8 @@ def pick(
 
     campaign = Campaign.open(run)
     _check_by_hand(campaign)
+    if not pictures:
+        check_drawn(campaign)
     _check_given(pictures, none)
     files = files_picked(campaign, pictures or [])  # what is wrong with them is said before models are loaded
     with at_work(run, json) as (campaign, _):

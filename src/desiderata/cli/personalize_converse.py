@@ -226,9 +226,10 @@ def _check_asks(campaign: "Campaign") -> None:
     """
     name = campaign.config.strategy.get("name")
     if by_hand(campaign):
+        drawn = any(query.status == "open" for query in campaign.queries)
         raise DesiderataError(
             f"In {campaign.path} pictures are picked among those that it draws (strategy {name}): go on with "
-            f"`{command('personalize', 'pick', campaign.path)}`."
+            f"`{command('personalize', 'pick' if drawn else 'run', campaign.path)}`."
         )
     if str(name).startswith("dreambooth"):
         raise DesiderataError(

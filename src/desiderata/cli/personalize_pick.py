@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SIDE = 128
 """Of the pictures on the sheet, in pixels."""
 
+EXAMPLE = "04/07"
+"""What a picture is called, where there is none that could be named."""
+
 LEADS = {
     "object": "Pick those that show the subject as it is, and what their sentence says.",
     "style": "Pick those that look like your pictures, and show what their sentence says.",
@@ -69,8 +72,8 @@ def how_to_pick(campaign: "Campaign", run: Path) -> list[str]:
     return [
         f"Round {number}: pick up to {most}.{click} at {whole}the pictures in {sheet.with_suffix('')}, one folder "
         "for each sentence:",
-        f"  {command('personalize', 'pick', run)} PICTURES  (such as 04/07 on the sheet, or a folder of copies; "
-        "--none ends the run)",
+        f"  {command('personalize', 'pick', run)} PICTURES  (such as {_example(campaign)} on the sheet, or a folder "
+        "of copies; --none ends the run)",
     ]
 
 
@@ -126,21 +129,45 @@ def _meant(campaign: "Campaign", path: Path) -> Path:
     for place in places:
         if place.exists():
             return place
+    check_drawn(campaign, f"{path} is not there, and nothing")
+    raise DesiderataError(
+        f"{path} is not there: give a picture's row and column on the sheet, such as {_example(campaign)}, or what "
+        "the page writes."
+    )
+
+
+def check_drawn(campaign: "Campaign", nothing: str = "Nothing") -> None:
+    """Refuse to pick before anything was drawn.
+
+    Args:
+        campaign: The campaign.
+        nothing: How the sentence begins.
+
+    Raises:
+        DesiderataError: Nothing is drawn, and the run has not ended.
+    """
     drawn = any(query.round > campaign.store.last_round() for query in campaign.queries)
     if not drawn and not why_stopped(campaign):
-        raise DesiderataError(
-            f"{path} is not there, and nothing is drawn to pick from yet: "
-            f"`{command('personalize', 'run', campaign.path)}` draws."
-        )
-    raise DesiderataError(
-        f"{path} is not there: give a picture's row and column on the sheet, such as 04/07, or what the page writes."
-    )
+        draws = command("personalize", "run", campaign.path)
+        raise DesiderataError(f"{nothing} is drawn to pick from yet: `{draws}` draws.")
 
 
 def _named(files: Sequence[Path], number: int) -> dict[str, str]:
     """Return files by their places on the sheet, and the round, so that an earlier page picks nothing in this."""
     places = {path: f"{number:03d}/{path.parent.name.partition('-')[0]}/{path.stem}" for path in files}
     return {name: f"candidates/{path.parent.name}/{path.name}" for path, name in places.items()}
+
+
+def _example(campaign: "Campaign") -> str:
+    """Return row and column of a picture on the sheet of the last round, one in the midst of it."""
+    if not campaign.queries:
+        return EXAMPLE
+    drawn = sorted((_rounds(campaign) / f"{_round(campaign):03d}" / "candidates").glob("*/*.png"))
+    files = [path for path in drawn if "." not in path.stem]  # a blanked one cannot be picked
+    if not files:
+        return EXAMPLE
+    middle = files[len(files) // 2]
+    return f"{middle.parent.name.partition('-')[0]}/{middle.stem}"
 
 
 def _rounds(campaign: "Campaign") -> Path:

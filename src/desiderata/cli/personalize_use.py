@@ -16,6 +16,9 @@ from desiderata.errors import DesiderataError
 SIDES = (128, 256)
 """Least and greatest side of the pictures on a sheet, in pixels."""
 
+NO_SENTENCES = {"a", "an", "the", "of", "in", "on", "at", "with", "next", "to", "and"}
+"""What a sentence that was typed without quotes falls into."""
+
 AT_A_TIME = 4
 """Pictures drawn at a time, whatever their number, so that a picture is the same however many are asked for; more
 would be drawn in vain where a few are wanted."""
@@ -175,10 +178,14 @@ def _check_said(prompts: Sequence[str]) -> None:
     """Refuse to draw what nobody asked for.
 
     Raises:
-        DesiderataError: A sentence is empty.
+        DesiderataError: A sentence is empty, or falls into words.
     """
     if not all(prompt.strip() for prompt in prompts):
         raise DesiderataError('A sentence is empty: say what to draw, such as "a <subject> in the snow".')
+    if len(prompts) > 1 and (alone := next((one for one in prompts if one.strip().lower() in NO_SENTENCES), "")):
+        raise DesiderataError(
+            f'“{alone}” alone is no sentence: put each sentence in quotes, such as "a <subject> in the snow".'
+        )
 
 
 def _kept(folder: Path, round: int, drawn: Any) -> dict[str, Any]:
@@ -224,6 +231,8 @@ def _check_places(run: Path, folder: Path, sheet: Path | None) -> None:
     check_apart(config, run, folder)
     if folder.exists() and not folder.is_dir():
         raise DesiderataError(f"{folder} is a file: give a folder.")
+    if folder.suffix.lower() == ".png" and not folder.exists():
+        raise DesiderataError(f"--out is a folder, and {folder} is called as a picture: give a folder, or --sheet.")
     check_writable(folder / "picture.png", (".png",))
     if sheet is not None:
         if sheet.suffix.lower() != ".png":

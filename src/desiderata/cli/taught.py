@@ -195,8 +195,18 @@ def after_all(campaign: "Campaign", run: Path) -> list[str]:
     branch = command("personalize", "branch", run, "NEW", "--round", campaign.store.last_round(), "--strategy")
     return [
         *_what_it_means(campaign, run, end),
-        f"To go on all the same: `{branch} human` lets you pick, and `{branch} random` asks for sentences at random.",
+        f"To go on all the same: {_with_fewer(campaign, run, end)}`{branch} human` lets you pick, and "
+        f"`{branch} random` asks for sentences at random.",
     ]
+
+
+def _with_fewer(campaign: "Campaign", run: Path, end: "Selection") -> str:
+    """Return how the strategy itself goes on, where it is undecided about anything."""
+    undecided = sum(one.entropy > 0 for one in end.directions)
+    if not 0 < undecided < end.k:
+        return ""
+    fewer = command("personalize", "branch", run, "NEW", "--round", campaign.store.last_round(), "--k", undecided)
+    return f"`{fewer}` asks about what it is undecided about, "
 
 
 def _what_it_means(campaign: "Campaign", run: Path, end: "Selection") -> list[str]:
@@ -217,8 +227,8 @@ def _what_it_means(campaign: "Campaign", run: Path, end: "Selection") -> list[st
         look = command("personalize", "sample", run, there)
         more = "a higher --learning-rate or more --steps" if trains else "another --trainer, such as dreambooth"
         return [
-            f"That nothing is copied may also mean that the subject was not learnt: look with `{look}`. If it is not "
-            f"there, make a new run with {more}."
+            "That none of what it drew to choose from is copied may also mean that the subject was not learnt: look "
+            f"with `{look}`. If it is not there, make a new run with {more}."
         ]
     return []
 

@@ -24,8 +24,8 @@ def plain(label: str) -> str:
 
 
 def with_article(noun: str) -> str:
-    """Return "an airplane", "a cat": "an" before a, e, i, o and u."""
-    return f"{'an' if noun[:1].lower() in set('aeiou') else 'a'} {noun}"
+    """Return "an airplane", "a cat", "a unicorn": "an" before a vowel that is heard as one."""
+    return f"{'an' if _VOWEL.match(noun) else 'a'} {noun}"
 
 
 def described(query: str) -> str:
@@ -37,5 +37,6 @@ def described(query: str) -> str:
     return statement if _VERB.search(statement) else phrase
 
 
+_VOWEL = re.compile(r"(?!uni(?!n|m)|us[aeiu]|ufo\b|uk|eu|one\b)[aeiou]|hour|honest", re.IGNORECASE)
 _VERB = re.compile(r"\b(is|are|was|were|has|have|can|does|do)\b")
 _QUERY = re.compile(r"An image associated with .+?, which illustrates (?P<said>.*)", re.DOTALL)

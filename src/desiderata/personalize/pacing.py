@@ -65,8 +65,8 @@ class LowerRate(Choosing):
         seen = candidates.usable.any(1)
         share = float(found.shares[seen].mean()) if seen.any() else 0.0
         low = (
-            f"{share:.0%} of its pictures show what surrounds the references instead of what is asked, and at "
-            f"{self.share:.0%} the learning rate is low enough."
+            f"{share:.0%} of the pictures drawn to judge the rate by show what surrounds the references instead of "
+            f"what is asked, and at {self.share:.0%} the learning rate is low enough."
         )
         stopped = "" if share > self.share else low if seen.any() else ALL_BLANKED
         state.note(self._selection(state, candidates, found, self.choose(candidates, found, rng), 0.0, stopped))

@@ -81,13 +81,18 @@ class Subject:
         """Return a new subject whose references share one setting, or have one each.
 
         Raises:
-            DesiderataError: A part is missing, an object has no placeholder, or it is a word of the subject or of a
-                setting.
+            DesiderataError: A part is missing, an object has an article or no placeholder, or that is a word of the
+                subject or of a setting.
         """
         if kind == "object" and not placeholder:
             raise DesiderataError(
                 f"An object without a placeholder would be learnt as every {word}: give a word without a meaning, "
                 "such as sks."
+            )
+        if kind == "object" and (found := re.match(r"(an?|the)\s+(?=\S)", word, re.IGNORECASE)):
+            raise DesiderataError(
+                f"The subject is {word!r}, and its article would stand in every sentence: give the noun alone, "
+                f"{word[found.end() :]!r}."
             )
         made = cls(kind, word, (setting,) if isinstance(setting, str) else tuple(setting), placeholder)
         if placeholder.lower() in re.findall(r"\w+", " ".join((word, *made.settings)).lower()):

@@ -146,7 +146,8 @@ def headline(
     if "ovf" not in first or "ovf" not in last.metrics:
         return f"{taught} {own}." if own else taught
     before, after = first["ovf"], last.metrics["ovf"]
-    shows = "of test pictures show the references' surroundings instead of what was asked"
+    instead = "the references' surroundings" if subject.kind == "object" else "what is in the references"
+    shows = f"of test pictures show {instead} instead of what was asked"
     if not own:
         halt = "Then it stopped by itself, and chose none of its own to learn from" if stopped else "So far"
         return f"{taught} {halt}{':' if stopped else ','} {percent(before)} {shows}."
@@ -245,8 +246,8 @@ def chosen(selection: Selection, own: bool = True) -> list[str]:
 def slower(evidence: Mapping[str, float]) -> str:
     """Return why and how a round learns at a lower rate, given what its query recorded."""
     return (
-        f"{percent(evidence['mean_share'], 0)} of its pictures show the references' surroundings, so that it learns "
-        f"anew at {evidence['pace']:.3g} times its learning rate."
+        f"{percent(evidence['mean_share'], 0)} of the pictures drawn to judge the rate by show the references' "
+        f"surroundings, so that it learns anew at {evidence['pace']:.3g} times its learning rate."
     )
 
 
